@@ -1,0 +1,69 @@
+/* ireko/report.h - what is known of one machine of a nest: the unit that layers tell each other, that
+ * `up` fills its tree with, and that "machines" of ireko.nest/1 is made of. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <ireko/error.h>
+
+G_BEGIN_DECLS
+
+#define IREKO_PATH_DEPTH_MAX    16
+#define IREKO_REPORT_CHECKS_MAX 1024
+
+/* A thing promised to a machine and what was seen of it from inside. Texts come from the layer that
+ * was asked; they are safe to print. */
+typedef struct {
+    char *what;     /* "hv", "npt", "kvm", "cpus", "memory", "disk.ssd", "disk.bus", "guests" */
+    char *device;   /* "scsi0:1", or NULL */
+    char *promised; /* "svm", "true", "2" ... JSON carries true, false and whole numbers as such */
+    char *seen;     /* NULL: unknown, nobody inside could tell */
+    bool ok;
+    char *evidence; /* what was read, where; or NULL */
+    char *cause;    /* a stable word where not ok, else NULL */
+    char *fix;      /* what to change, with file and line; or NULL */
+} IrekoCheck;
+
+typedef enum {
+    IREKO_STATE_DEFINED,     /* not begun */
+    IREKO_STATE_STARTING,    /* its process runs, nothing heard from inside */
+    IREKO_STATE_PROVING,     /* its agent answers */
+    IREKO_STATE_RUNNING,     /* every answer is in; the checks say whether promises held */
+    IREKO_STATE_NOT_STARTED, /* held back: the layer that would run it cannot */
+    IREKO_STATE_FAILED,      /* died, or did not answer: MESSAGE says so */
+    IREKO_STATE_STOPPED,     /* was recorded and does not run */
+} IrekoState;
+
+/* "running", "not-started" ... */
+const char *
+ireko_state_name(IrekoState state);
+
+typedef struct {
+    char *path; /* "esxi01/esxi02" */
+    unsigned level; /* 1 for a machine on L0 */
+    IrekoState state;
+    char *origin; /* "boot" */
+    char *accel;  /* "tcg", "kvm"; NULL before it is known */
+    double ready_seconds; /* from the start of its process to its agent's hello; below 0 unknown */
+    double proven_seconds; /* ... to the end of its proof; below 0 unknown */
+    char *message;     /* why it failed or was not started; or NULL */
+    char *console;     /* its last console lines where its agent did not answer; or NULL */
+    GPtrArray *checks; /* IrekoCheck */
+} IrekoReport;
+
+IrekoReport *
+ireko_report_new(const char *path, unsigned level);
+
+IrekoReport *
+ireko_report_copy(const IrekoReport *report);
+
+void
+ireko_report_free(IrekoReport *report); /* NULL is fine */
+
+/* Whether the machine runs and every check of it held. */
+bool
+ireko_report_ok(const IrekoReport *report);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoReport, ireko_report_free)
+
+G_END_DECLS

@@ -1,0 +1,93 @@
+/* base/text.c - text from outside. */
+#include "base/text.h"
+
+#include <string.h>
+
+#define NAME_MAX_LEN 64
+
+static bool
+is_control(gunichar c)
+{
+    return (c < 0x20 && c != '\n' && c != '\t') || (c >= 0x7f && c < 0xa0);
+}
+
+char *
+ireko_text_safe(const char *text, size_t len)
+{
+    size_t left = len == (size_t)-1 ? strlen(text) : len;
+    GString *out = g_string_sized_new(left);
+    while (left > 0) {
+        gunichar c = g_utf8_get_char_validated(text, (gssize)left);
+        bool valid = c != (gunichar)-1 && c != (gunichar)-2;
+        size_t n = valid && c != 0 ? (size_t)(g_utf8_next_char(text) - text) : 1;
+        if (valid && !is_control(c)) {
+            g_string_append_len(out, text, (gssize)n);
+        } else {
+            for (size_t i = 0; i < n; i++)
+                g_string_append_printf(out, "\\x%02x", (unsigned)(unsigned char)text[i]);
+        }
+        text += n;
+        left -= n;
+    }
+    return g_string_free(out, FALSE);
+}
+
+/* The exponent of 1024 that UNIT stands for, or -1. */
+static int
+unit_power(const char *unit)
+{
+    static const char letters[] = "KMGT";
+    if (*unit == '\0' || g_ascii_strcasecmp(unit, "B") == 0)
+        return 0;
+    const char *letter = strchr(letters, g_ascii_toupper(*unit));
+    if (letter == NULL)
+        return -1;
+    bool known = unit[1] == '\0' || g_ascii_strcasecmp(unit + 1, "B") == 0 ||
+                 g_ascii_strcasecmp(unit + 1, "iB") == 0;
+    return known ? (int)(letter - letters) + 1 : -1;
+}
+
+bool
+ireko_text_parse_size(const char *text, uint64_t *ret_bytes)
+{
+    size_t digits = strspn(text, "0123456789");
+    g_autofree char *number = g_strndup(text, digits);
+    guint64 value = 0;
+    if (!g_ascii_string_to_unsigned(number, 10, 0, G_MAXUINT64, &value, NULL))
+        return false;
+
+    const char *unit = text + digits;
+    unit += strspn(unit, " ");
+    int power = unit_power(unit);
+    if (power < 0 || value > (G_MAXUINT64 >> (10 * power)))
+        return false;
+    *ret_bytes = value << (10 * power);
+    return true;
+}
+
+char *
+ireko_text_size(uint64_t bytes)
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    size_t unit = 0;
+    while (value >= 1024 && unit + 1 < G_N_ELEMENTS(units)) {
+        value /= 1024;
+        unit++;
+    }
+    bool whole = value == (double)(uint64_t)value || value >= 100;
+    return g_strdup_printf(whole ? "%.0f %s" : "%.1f %s", value, units[unit]);
+}
+
+bool
+ireko_text_is_name(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > NAME_MAX_LEN || *name == '.' || *name == '-')
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        if (!g_ascii_isalnum(name[i]) && strchr("._-", name[i]) == NULL)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,27 @@
+/* base/text.h - text from outside: made safe to print, sizes read and written. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <glib.h>
+
+/* LEN bytes made safe for a terminal: valid UTF-8 stays; control bytes (C0 but tab and newline,
+ * DEL, C1) and invalid bytes become \xHH. LEN of (size_t)-1 reads up to the NUL. Free with g_free. */
+char *
+ireko_text_safe(const char *text, size_t len);
+
+/* Reads a size such as "64M", "8 GB", "512": a decimal number and an optional unit K, M, G, T (with
+ * or without B or iB; always powers of 1024), bytes when there is none. */
+bool
+ireko_text_parse_size(const char *text, uint64_t *ret_bytes);
+
+/* BYTES for people: "512 MiB", "1.5 GiB". Free with g_free. */
+char *
+ireko_text_size(uint64_t bytes);
+
+/* Whether NAME can be a path segment and a file name: 1 to 64 of [A-Za-z0-9._-], not starting with
+ * a dot or a hyphen. */
+bool
+ireko_text_is_name(const char *name);

@@ -1,0 +1,112 @@
+/* engine/engine.h - what runs a machine. One small table of operations per engine; callers use the
+ * functions below, never a table.
+ *
+ * A machine that runs has a folder (mode 0700) of its own with
+ *     pid                    a copy of /proc/PID/stat, written by the process itself before it is
+ *                            QEMU; it holds flock(2) on it as long as it lives: that lock, and
+ *                            nothing else, says whether the machine runs
+ *     qmp                    the engine's control socket
+ *     console                its first serial port, a socket
+ *     agent.0 ... agent.3    channels to its agent, sockets; one talk at a time on each
+ *     log                    what the process wrote to stderr
+ * so that a later ireko finds everything that an earlier one started, however that one ended. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/fd.h"
+#include "host/facts.h"
+#include "machine/machine.h"
+
+G_BEGIN_DECLS
+
+#define IREKO_ENGINE_AGENT_PORTS 4
+#define IREKO_ENGINE_PORT_NAME   "org.ireko.agent" /* of the virtio-serial ports: NAME.0 ... */
+
+/* What boots instead of the machine's first disk. Paths. */
+typedef struct {
+    const char *kernel;  /* vmlinux with a PVH entry */
+    const char *initrd;
+    const char *root;    /* read-only disk image, raw; goes where the boot disk would be */
+    const char *cmdline; /* kernel parameters that the image wants */
+} IrekoBoot;
+
+/* A disk of the machine and the file that is really behind it. */
+typedef struct {
+    const IrekoDisk *disk;
+    char *path;
+    const char *format; /* of QEMU's block layer: "raw", "vmdk", "qcow2" ... or "host_device" */
+    bool read_only;
+} IrekoDrive;
+
+void
+ireko_drive_free(IrekoDrive *drive);
+
+typedef struct {
+    const IrekoMachine *machine;
+    const char *id;        /* unique on this layer, shown in process lists: "workshop/esxi01" */
+    bool kvm;              /* else TCG */
+    IrekoHv offer;         /* what vhv.enable = TRUE gives here */
+    const IrekoBoot *boot; /* NULL: boots from its disks */
+    GPtrArray *drives;     /* IrekoDrive; the boot image is not among them */
+    bool drop_root;        /* ireko runs as root: the process gives that up */
+} IrekoSpec;
+
+typedef struct IrekoVm IrekoVm; /* a machine that was started, by this ireko or an earlier one */
+
+typedef struct IrekoEngine IrekoEngine; /* one table of operations, const */
+
+extern const IrekoEngine ireko_engine_qemu;
+extern const IrekoEngine ireko_engine_fake;
+
+/* Whether the engine is there and new enough; IREKO_ERROR_NOT_FOUND or IREKO_ERROR_UNSUPPORTED with
+ * what to install. RET_VERSION (free with g_free) may be NULL. */
+bool
+ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error);
+
+/* The command line that start would use, for people and for golden tests; NULL with an error where
+ * the machine cannot be carried. Free with g_strfreev. */
+char **
+ireko_engine_plan(const IrekoEngine *engine, const IrekoSpec *spec, GError **error);
+
+/* Starts SPEC in the folder DIR, which is there. Returns when its control channel has answered and
+ * its vCPUs run, by DEADLINE; or NULL, and nothing is left. IREKO_ERROR_STATE where a machine of DIR
+ * runs already or a disk is held by another; IREKO_ERROR_REMOTE with the process's own words. */
+IrekoVm *
+ireko_vm_start(const IrekoEngine *engine,
+               const IrekoSpec *spec,
+               const char *dir,
+               IrekoDeadline deadline,
+               int cancel_fd,
+               GError **error);
+
+/* The machine that runs in DIR; NULL with IREKO_ERROR_NOT_FOUND where none does. */
+IrekoVm *
+ireko_vm_attach(const IrekoEngine *engine, const char *dir, GError **error);
+
+void
+ireko_vm_free(IrekoVm *vm); /* forgets it; it runs on. NULL is fine */
+
+bool
+ireko_vm_is_alive(IrekoVm *vm);
+
+/* Connects to "console" or "agent.N"; the fd is the caller's, -1 with an error. */
+int
+ireko_vm_connect(IrekoVm *vm, const char *channel, GError **error);
+
+/* Asks the guest to shut down, as its power button would. Does not wait. */
+bool
+ireko_vm_press_power(IrekoVm *vm, GError **error);
+
+/* Ends the machine now and returns when its process is gone. Images are flushed where the process
+ * still answers by DEADLINE; it is killed then. */
+bool
+ireko_vm_end(IrekoVm *vm, IrekoDeadline deadline, GError **error);
+
+/* The last lines of the process's log, for messages; never NULL; free with g_free. */
+char *
+ireko_vm_log_tail(const char *dir);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoVm, ireko_vm_free)
+
+G_END_DECLS

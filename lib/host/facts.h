@@ -1,0 +1,94 @@
+/* host/facts.h - what a layer offers, seen from inside it.
+ *
+ * The same code runs on L0 and in the agent of every layer. Reading goes through a root folder and
+ * a CPUID function, so that a recorded host can stand in; the probe of /dev/kvm is real or absent. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <jansson.h>
+
+#include <ireko/error.h>
+
+G_BEGIN_DECLS
+
+#define IREKO_FACTS_DISKS_MAX 256
+
+typedef enum { IREKO_HV_NONE, IREKO_HV_SVM, IREKO_HV_VMX } IrekoHv;
+
+/* "none", "svm", "vmx". */
+const char *
+ireko_hv_name(IrekoHv hv);
+
+typedef struct {
+    char *name;        /* kernel name: "sda" */
+    char *device;      /* the .vmx's name where it can be told from the address: "scsi0:1"; or NULL */
+    char *controller;  /* driver of its controller: "vmw_pvscsi", "ahci", "nvme" ...; or NULL */
+    uint64_t bytes;
+    bool cdrom;
+    int rotational;    /* /sys/block/X/queue/rotational: 0, 1, or -1 unknown */
+    int rotation_rate; /* VPD page B1h bytes 4-5, or ATA IDENTIFY word 217 (1: not rotating);
+                        * -1 unknown */
+    char *vpd_b1;      /* the first 8 bytes of VPD page B1h in hex, or NULL */
+} IrekoDiskFact;
+
+typedef struct {
+    bool usable;    /* opened, a VM made, and a vCPU ran to HLT */
+    char *cause;    /* a stable word of the contract where not usable, else NULL */
+    char *evidence; /* what was done, and how it answered */
+} IrekoKvmFact;
+
+typedef struct {
+    char *cpu_vendor; /* "AuthenticAMD" */
+    char *cpu_model;  /* brand string, trimmed */
+    IrekoHv hv;       /* SVM: 80000001h ECX bit 2 (AMD APM vol. 3, E.4.2); VMX: 1 ECX bit 5 (SDM) */
+    bool nested_paging;     /* NPT: 8000000Ah EDX bit 0; EPT: IA32_VMX_PROCBASED_CTLS2, else the
+                             * module's parameter */
+    GPtrArray *hv_features; /* char *: "npt", "vgif", "nrip-save" ...; "ept", "vpid" ... */
+    char *hv_evidence;      /* the leaves read, in words */
+    char *above;            /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ... */
+    char *above_evidence;
+    IrekoKvmFact kvm;
+    GPtrArray *kvm_params; /* char *: "kvm_amd.nested=1" ... */
+    unsigned cpus;         /* online */
+    uint64_t memory_bytes;    /* all that the kernel has (MemTotal) */
+    uint64_t installed_bytes; /* what the firmware gave: /sys/firmware/memmap, or 0 unknown */
+    uint64_t available_bytes; /* MemAvailable */
+    char *kernel;             /* release */
+    GPtrArray *disks;         /* IrekoDiskFact */
+} IrekoFacts;
+
+/* Where facts are read from. */
+typedef struct {
+    int root_fd; /* folder that holds proc, sys and dev */
+    /* Fills REGS with EAX, EBX, ECX, EDX of LEAF/SUBLEAF; false where there is no such leaf. */
+    bool (*cpuid)(void *data, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    void *data;
+    bool probe; /* try /dev/kvm and ask disks; false for a recorded host */
+} IrekoHostSource;
+
+/* Reads the facts of SOURCE; what cannot be read is unknown, not an error. NULL only with
+ * IREKO_ERROR_IO where there is no /proc at all. */
+IrekoFacts *
+ireko_facts_read(const IrekoHostSource *source, GError **error);
+
+/* The machine that this program runs on. */
+IrekoFacts *
+ireko_facts_here(GError **error);
+
+void
+ireko_facts_free(IrekoFacts *facts); /* NULL is fine */
+
+/* One JSON object; a new reference. */
+json_t *
+ireko_facts_to_json(const IrekoFacts *facts);
+
+/* Reads what to_json wrote. It comes from a guest: anything missing, of another type or over a
+ * limit is IREKO_ERROR_REMOTE. */
+IrekoFacts *
+ireko_facts_from_json(const json_t *object, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoFacts, ireko_facts_free)
+
+G_END_DECLS

@@ -1,0 +1,60 @@
+/* nest/nest.h - promise and proof: what a machine must see, and whether it does. Pure.
+ *
+ * A promise is made of what the layer that runs the machine offers (its facts, the accelerator) and
+ * of what the .vmx asks for. A proof compares it with the facts that the machine's own agent read,
+ * check by check; each names its evidence and, where it fails, one stable cause and the fix. */
+#pragma once
+
+#include <jansson.h>
+
+#include <ireko/report.h>
+
+#include "host/facts.h"
+#include "machine/machine.h"
+
+G_BEGIN_DECLS
+
+typedef enum { IREKO_ACCEL_KVM, IREKO_ACCEL_TCG } IrekoAccel;
+
+/* "kvm", "tcg". */
+const char *
+ireko_accel_name(IrekoAccel accel);
+
+/* The hardware assistance that a layer with FACTS can give to its guests under ACCEL: QEMU's TCG
+ * has SVM only; KVM hands on its own where the module's nested parameter is not off. */
+IrekoHv
+ireko_nest_offer(const IrekoFacts *facts, IrekoAccel accel);
+
+/* Whether a layer with FACTS can run a machine as a nest wants it. On a layer inside a nest
+ * (LEVEL > 0) only KVM counts: TCG there would prove nothing. Returns a failed check "guests" of the
+ * layer's machine (free with ireko_check_free) whose cause says why not, or NULL where it can.
+ * LAYER is the .vmx of that layer's machine (NULL on L0): it names the line to change. */
+IrekoCheck *
+ireko_nest_check_guests(const IrekoFacts *facts, unsigned level, const IrekoMachine *layer);
+
+/* The proof of MACHINE, run under ACCEL by a layer with facts OUTER: appends its checks to REPORT.
+ * INNER are the facts from inside it; NULL where nobody inside can tell: then every check is there,
+ * its "seen" unknown. BOOT_IMAGE_BYTES is the size of the built-in image at the boot disk's place, 0
+ * without one. */
+void
+ireko_nest_prove(IrekoReport *report,
+                 const IrekoMachine *machine,
+                 const IrekoFacts *outer,
+                 IrekoAccel accel,
+                 const IrekoFacts *inner,
+                 bool has_guests);
+
+/* One entry of "machines" of ireko.nest/1; a new reference. */
+json_t *
+ireko_report_to_json(const IrekoReport *report);
+
+/* Reads what to_json wrote, from a peer that may lie: IREKO_ERROR_REMOTE. Texts are made safe. */
+IrekoReport *
+ireko_report_from_json(const json_t *object, GError **error);
+
+void
+ireko_check_free(IrekoCheck *check); /* NULL is fine */
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoCheck, ireko_check_free)
+
+G_END_DECLS

@@ -1,0 +1,147 @@
+/* Base: text made safe, sizes, names, files. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <ireko/error.h>
+
+#include "base/fd.h"
+#include "base/file.h"
+#include "base/text.h"
+
+static void
+test_control_bytes_are_escaped(void)
+{
+    static const struct {
+        const char *in;
+        size_t len;
+        const char *want;
+    } rows[] = {
+        {"plain", 5, "plain"},
+        {"\x1b[2J", 4, "\\x1b[2J"},
+        {"a\0b", 3, "a\\x00b"},
+        {"\xff", 1, "\\xff"},
+        {"\xc2\x9b", 2, "\\xc2\\x9b"},
+        {"\xe5\x85\xa5", 3, "\xe5\x85\xa5"},
+        {"\xe5\x85", 2, "\\xe5\\x85"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *got = ireko_text_safe(rows[i].in, rows[i].len);
+        g_assert_cmpstr(got, ==, rows[i].want);
+    }
+}
+
+static void
+test_sizes_are_powers_of_1024(void)
+{
+    static const struct {
+        const char *text;
+        bool ok;
+        uint64_t bytes;
+    } rows[] = {
+        {"512", true, 512},
+        {"64M", true, (uint64_t)64 << 20},
+        {"8 GB", true, (uint64_t)8 << 30},
+        {"1tib", true, (uint64_t)1 << 40},
+        {"", false, 0},
+        {"M", false, 0},
+        {"-1", false, 0},
+        {"1X", false, 0},
+        {"99999999999999T", false, 0},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t bytes = 0;
+        g_assert_cmpint(ireko_text_parse_size(rows[i].text, &bytes), ==, rows[i].ok);
+        g_assert_cmpuint(bytes, ==, rows[i].bytes);
+    }
+}
+
+static void
+test_names_cannot_leave_their_folder(void)
+{
+    g_assert_true(ireko_text_is_name("esxi01-1.a"));
+    g_assert_false(ireko_text_is_name(""));
+    g_assert_false(ireko_text_is_name(".."));
+    g_assert_false(ireko_text_is_name("a/b"));
+    g_assert_false(ireko_text_is_name("-rf"));
+    g_assert_false(ireko_text_is_name("a,b"));
+}
+
+static void
+test_a_replaced_file_leaves_nothing_beside_it(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("ireko-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "state", NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(ireko_file_replace(path, "old", 3, 0600, &error));
+    g_assert_true(ireko_file_replace(path, "newer", 5, 0600, &error));
+
+    size_t len = 0;
+    g_autofree char *text = ireko_file_read(AT_FDCWD, path, 100, &len, &error);
+    g_assert_cmpstr(text, ==, "newer");
+    g_assert_cmpuint(len, ==, 5);
+
+    g_autoptr(GDir) listing = g_dir_open(dir, 0, NULL);
+    g_assert_cmpstr(g_dir_read_name(listing), ==, "state");
+    g_assert_null(g_dir_read_name(listing));
+    g_assert_true(ireko_file_remove_tree(dir, &error));
+    g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
+    g_assert_true(ireko_file_remove_tree(dir, &error));
+}
+
+static void
+test_a_file_over_the_limit_is_refused(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_assert_null(ireko_file_read(AT_FDCWD, "/proc/self/maps", 10, NULL, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE);
+    g_clear_error(&error);
+    g_assert_null(ireko_file_read(AT_FDCWD, "/nowhere", 10, NULL, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND);
+}
+
+static void
+test_a_socket_works_however_long_its_folder_is(void)
+{
+    g_autofree char *top = g_dir_make_tmp("ireko-XXXXXX", NULL);
+    g_autofree char *name = g_strnfill(200, 'x');
+    g_autofree char *dir = g_build_filename(top, name, NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_true(ireko_file_make_folder(dir, &error));
+    IREKO_AUTOFD dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    g_assert_cmpint(ireko_fd_connect_at(dir_fd, "s", &error), ==, -1);
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+
+    IREKO_AUTOFD server = ireko_fd_listen_at(dir_fd, "s", &error);
+    g_assert_no_error(error);
+    IREKO_AUTOFD client = ireko_fd_connect_at(dir_fd, "s", &error);
+    g_assert_no_error(error);
+
+    g_assert_false(ireko_fd_wait(client, 1, ireko_deadline_in_ms(1), -1, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT);
+    g_clear_error(&error);
+
+    ireko_fd_close(&server);
+    IREKO_AUTOFD late = ireko_fd_connect_at(dir_fd, "s", &error);
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_STATE);
+    g_assert_true(ireko_file_remove_tree(top, NULL));
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/text/control-bytes-are-escaped", test_control_bytes_are_escaped);
+    g_test_add_func("/text/sizes-are-powers-of-1024", test_sizes_are_powers_of_1024);
+    g_test_add_func("/text/names-cannot-leave-their-folder", test_names_cannot_leave_their_folder);
+    g_test_add_func("/file/replaced-leaves-nothing-beside-it",
+                    test_a_replaced_file_leaves_nothing_beside_it);
+    g_test_add_func("/file/over-the-limit-is-refused", test_a_file_over_the_limit_is_refused);
+    g_test_add_func("/fd/socket-works-however-long-its-folder-is",
+                    test_a_socket_works_however_long_its_folder_is);
+    return g_test_run();
+}
