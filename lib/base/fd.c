@@ -70,12 +70,8 @@ ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GErro
 }
 
 bool
-ireko_fd_write_all(int fd,
-                   const void *data,
-                   size_t len,
-                   IrekoDeadline deadline,
-                   int cancel_fd,
-                   GError **error)
+ireko_fd_write_all(
+    int fd, const void *data, size_t len, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
     const char *at = data;
     while (len > 0) {
@@ -99,11 +95,11 @@ static bool
 address_at(int dir_fd, const char *name, struct sockaddr_un *ret_address, GError **error)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int n = g_snprintf(
-        address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir_fd, name);
+    int n =
+        g_snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", dir_fd, name);
     if (n < 0 || (size_t)n >= sizeof address.sun_path) {
-        g_set_error(
-            error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "socket name '%s' is too long", name);
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "socket name '%s' is too long",
+                    name);
         return false;
     }
     *ret_address = address;
@@ -139,12 +135,8 @@ ireko_fd_connect_at(int dir_fd, const char *name, GError **error)
         return ireko_fd_steal(&fd);
 
     if (errno == ECONNREFUSED || errno == EAGAIN)
-        g_set_error(error,
-                    IREKO_ERROR,
-                    IREKO_ERROR_STATE,
-                    "nobody listens at the socket '%s': %s",
-                    name,
-                    g_strerror(errno));
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE, "nobody listens at the socket '%s': %s",
+                    name, g_strerror(errno));
     else
         ireko_error_from_errno(error, errno, "cannot connect to the socket '%s'", name);
     return -1;

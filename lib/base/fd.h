@@ -1,11 +1,10 @@
 /* base/fd.h - file descriptors with one owner, and waiting for them with a deadline. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include <glib.h>
 
 /* Closes *FD unless it is negative, sets it to -1 and keeps errno. */
 void
@@ -32,12 +31,8 @@ ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GErro
 
 /* Writes all LEN bytes to FD, blocking or not, by DEADLINE. */
 bool
-ireko_fd_write_all(int fd,
-                   const void *data,
-                   size_t len,
-                   IrekoDeadline deadline,
-                   int cancel_fd,
-                   GError **error);
+ireko_fd_write_all(
+    int fd, const void *data, size_t len, IrekoDeadline deadline, int cancel_fd, GError **error);
 
 /* A unix stream socket that listens at NAME inside the folder DIR_FD, however long the folder's
  * path is. Returns the fd (close-on-exec), or -1. */

@@ -49,12 +49,8 @@ ireko_file_read(int dir_fd, const char *path, size_t max, size_t *ret_len, GErro
             break;
         len += (size_t)n;
         if (len > max) {
-            g_set_error(error,
-                        IREKO_ERROR,
-                        IREKO_ERROR_TOO_LARGE,
-                        "'%s' is longer than %zu bytes",
-                        path,
-                        max);
+            g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "'%s' is longer than %zu bytes",
+                        path, max);
             return NULL;
         }
         if (len == room) {

@@ -1,10 +1,9 @@
 /* base/file.h - whole files: bounded reading, atomic replacement, removal of a tree. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#include <glib.h>
 
 /* Reads the file PATH (relative to DIR_FD; AT_FDCWD for the working folder) of at most MAX bytes;
  * it may be a file of /proc or /sys whose size is not known. Returns its bytes with a NUL behind
@@ -16,8 +15,7 @@ ireko_file_read(int dir_fd, const char *path, size_t max, size_t *ret_len, GErro
 /* Replaces the file PATH by LEN bytes: written beside it, synced, renamed, folder synced. After a
  * crash at any moment PATH has the old bytes or the new ones. A new file has the mode MODE. */
 bool
-ireko_file_replace(
-    const char *path, const void *data, size_t len, unsigned mode, GError **error);
+ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode, GError **error);
 
 /* Removes PATH and, where it is a folder, all below it; follows no symbolic link. It is no error
  * when PATH is not there. */

@@ -1,14 +1,14 @@
 /* base/text.h - text from outside: made safe to print, sizes read and written. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include <glib.h>
-
 /* LEN bytes made safe for a terminal: valid UTF-8 stays; control bytes (C0 but tab and newline,
- * DEL, C1) and invalid bytes become \xHH. LEN of (size_t)-1 reads up to the NUL. Free with g_free. */
+ * DEL, C1) and invalid bytes become \xHH. LEN of (size_t)-1 reads up to the NUL. Free with g_free.
+ */
 char *
 ireko_text_safe(const char *text, size_t len);
 

@@ -1,14 +1,16 @@
 /* Base: text made safe, sizes, names, files. */
 #include <fcntl.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <glib.h>
 #include <glib/gstdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <ireko/error.h>
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/jsonl.h"
 #include "base/text.h"
 
 static void
@@ -19,12 +21,9 @@ test_control_bytes_are_escaped(void)
         size_t len;
         const char *want;
     } rows[] = {
-        {"plain", 5, "plain"},
-        {"\x1b[2J", 4, "\\x1b[2J"},
-        {"a\0b", 3, "a\\x00b"},
-        {"\xff", 1, "\\xff"},
-        {"\xc2\x9b", 2, "\\xc2\\x9b"},
-        {"\xe5\x85\xa5", 3, "\xe5\x85\xa5"},
+        {"plain", 5, "plain"},         {"\x1b[2J", 4, "\\x1b[2J"},
+        {"a\0b", 3, "a\\x00b"},        {"\xff", 1, "\\xff"},
+        {"\xc2\x9b", 2, "\\xc2\\x9b"}, {"\xe5\x85\xa5", 3, "\xe5\x85\xa5"},
         {"\xe5\x85", 2, "\\xe5\\x85"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -131,6 +130,58 @@ test_a_socket_works_however_long_its_folder_is(void)
     g_assert_true(ireko_file_remove_tree(top, NULL));
 }
 
+/* Feeds BYTES in pieces of STEP to a channel whose peer then hangs up. */
+static json_t *
+receive_from(const char *bytes, size_t step, GError **error)
+{
+    int ends[2];
+    g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+    g_autoptr(IrekoJsonl) channel = ireko_jsonl_new(ends[0], -1);
+    for (size_t i = 0, len = strlen(bytes); i < len; i += step)
+        g_assert_cmpint(write(ends[1], bytes + i, MIN(step, len - i)), >, 0);
+    (void)close(ends[1]);
+    return ireko_jsonl_receive(channel, ireko_deadline_in_ms(1000), error);
+}
+
+static void
+test_a_line_is_one_object_or_an_error(void)
+{
+    static const struct {
+        const char *bytes;
+        const char *key; /* of the object; NULL: an error that says WHY */
+        const char *why;
+    } rows[] = {
+        {"{\"a\":1}\n", "a", NULL},
+        {"\n\r\n{\"a\":1}\r\n", "a", NULL},
+        {"{\"a\":1}", NULL, "hung up"},
+        {"[1]\n", NULL, "expected a JSON object, got '[1]'"},
+        {"\x1b[2J\n", NULL, "got '\\x1b[2J'"},
+        {"{\"a\":1,\"a\":2}\n", NULL, "expected"},
+        {"{\"a\":1}{\n", NULL, "expected"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        for (size_t step = 1; step < 30; step += 7) {
+            g_autoptr(GError) error = NULL;
+            g_autoptr(json_t) got = receive_from(rows[i].bytes, step, &error);
+            g_assert_cmpint(got != NULL, ==, rows[i].key != NULL);
+            if (rows[i].key != NULL)
+                g_assert_nonnull(json_object_get(got, rows[i].key));
+            else
+                g_assert_nonnull(strstr(error->message, rows[i].why));
+        }
+    }
+}
+
+static void
+test_deep_nesting_is_an_error(void)
+{
+    g_autofree char *deep = g_strnfill(200000, '[');
+    g_autofree char *line = g_strconcat("{\"a\":", deep, NULL);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(ireko_jsonl_decode(line, strlen(line), &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -143,5 +194,7 @@ main(int argc, char **argv)
     g_test_add_func("/file/over-the-limit-is-refused", test_a_file_over_the_limit_is_refused);
     g_test_add_func("/fd/socket-works-however-long-its-folder-is",
                     test_a_socket_works_however_long_its_folder_is);
+    g_test_add_func("/jsonl/line-is-one-object-or-an-error", test_a_line_is_one_object_or_an_error);
+    g_test_add_func("/jsonl/deep-nesting-is-an-error", test_deep_nesting_is_an_error);
     return g_test_run();
 }

@@ -1,0 +1,51 @@
+/* base/jsonl.h - JSON objects, one a line, over a descriptor whose other end is not trusted.
+ *
+ * Both QMP and the agent's protocol are this. A line has a length limit, an object a depth limit,
+ * every wait a deadline; what is not one JSON object a line is IREKO_ERROR_REMOTE, and the channel
+ * cannot be used after that. */
+#pragma once
+
+#include <jansson.h>
+
+#include "base/fd.h"
+
+#define IREKO_JSONL_LINE_MAX ((size_t)4 << 20) /* bytes of a line */
+
+typedef struct IrekoJsonl IrekoJsonl;
+
+/* A channel over FD, which it owns from here and makes non-blocking. CANCEL_FD (-1: none) stays the
+ * caller's: while it is readable, every wait ends with IREKO_ERROR_CANCELLED. */
+IrekoJsonl *
+ireko_jsonl_new(int fd, int cancel_fd);
+
+void
+ireko_jsonl_free(IrekoJsonl *channel); /* closes the descriptor; NULL is fine */
+
+/* The descriptor, still the channel's: to wait for it beside others. */
+int
+ireko_jsonl_fd(const IrekoJsonl *channel);
+
+/* Sends OBJECT as one line, whole or not at all as far as this side can tell. */
+bool
+ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadline, GError **error);
+
+/* The next object; a new reference. NULL: IREKO_ERROR_TIMEOUT, IREKO_ERROR_CANCELLED, and
+ * IREKO_ERROR_REMOTE where the peer hung up or babbled. */
+json_t *
+ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error);
+
+/* Whether a whole line is here already, so that receive would not wait. */
+bool
+ireko_jsonl_pending(const IrekoJsonl *channel);
+
+/* What was read behind the last object and the descriptor itself, for a talk that goes on as bytes.
+ * RET_REST is the caller's (g_byte_array_unref); the channel is only to be freed after that. */
+int
+ireko_jsonl_steal(IrekoJsonl *channel, GByteArray **ret_rest);
+
+/* Reads one line of LEN bytes, without its line end, as one JSON object; pure. */
+json_t *
+ireko_jsonl_decode(const char *line, size_t len, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoJsonl, ireko_jsonl_free)
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(json_t, json_decref)
