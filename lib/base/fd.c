@@ -46,8 +46,10 @@ poll_timeout_ms(IrekoDeadline deadline)
     return left_us <= 0 ? 0 : (int)MIN((left_us + 999) / 1000, G_MAXINT);
 }
 
-bool
-ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GError **error)
+/* Like ireko_fd_wait, and stores what poll said of FD. */
+static bool
+wait_for(
+    int fd, short events, IrekoDeadline deadline, int cancel_fd, short *ret_revents, GError **error)
 {
     for (;;) {
         struct pollfd fds[2] = {{.fd = fd, .events = events}, {.fd = cancel_fd, .events = POLLIN}};
@@ -60,13 +62,36 @@ ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GErro
             g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_CANCELLED, "interrupted");
             return false;
         }
-        if (n > 0 && fds[0].revents != 0)
+        if (n > 0 && fds[0].revents != 0) {
+            *ret_revents = fds[0].revents;
             return true;
+        }
         if (n == 0 && g_get_monotonic_time() >= deadline) {
             g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT, "no answer in time");
             return false;
         }
     }
+}
+
+bool
+ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    short revents = 0;
+    return wait_for(fd, events, deadline, cancel_fd, &revents, error);
+}
+
+/* A virtio port whose other side has gone says EAGAIN for ever: only poll tells. */
+static bool
+wait_writable(int fd, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    short revents = 0;
+    if (!wait_for(fd, POLLOUT, deadline, cancel_fd, &revents, error))
+        return false;
+    if ((revents & POLLOUT) == 0) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "the other side hung up");
+        return false;
+    }
+    return true;
 }
 
 bool
@@ -80,7 +105,7 @@ ireko_fd_write_all(
             at += n;
             len -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) {
-            if (!ireko_fd_wait(fd, POLLOUT, deadline, cancel_fd, error))
+            if (!wait_writable(fd, deadline, cancel_fd, error))
                 return false;
         } else if (n < 0 && errno != EINTR) {
             ireko_error_from_errno(error, errno, "cannot write");

@@ -154,8 +154,7 @@ ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
 }
 
 int
-ireko_jsonl_steal(IrekoJsonl *channel, GByteArray **ret_rest)
+ireko_jsonl_steal(IrekoJsonl *channel)
 {
-    *ret_rest = g_byte_array_ref(channel->in);
     return ireko_fd_steal(&channel->fd);
 }

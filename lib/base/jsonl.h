@@ -38,10 +38,10 @@ ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
 bool
 ireko_jsonl_pending(const IrekoJsonl *channel);
 
-/* What was read behind the last object and the descriptor itself, for a talk that goes on as bytes.
- * RET_REST is the caller's (g_byte_array_unref); the channel is only to be freed after that. */
+/* The descriptor, which is the caller's from here, for a talk that goes on as bytes; the channel is
+ * only to be freed after that. What was already read behind the last object is lost. */
 int
-ireko_jsonl_steal(IrekoJsonl *channel, GByteArray **ret_rest);
+ireko_jsonl_steal(IrekoJsonl *channel);
 
 /* Reads one line of LEN bytes, without its line end, as one JSON object; pure. */
 json_t *

@@ -1,0 +1,120 @@
+/* agent/agent.h - talking with the ireko inside a machine.
+ *
+ * The talk runs over a virtio-serial port (DESIGN 7), as JSON objects one a line. It begins with a
+ * handshake - {"hello":1,"nonce":N} answered by {"hello":1,"nonce":N,"version":V,"path":P} - and
+ * then holds one request at a time:
+ *
+ *     {"op":"facts"}                      {"facts":{...}}
+ *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
+ *     {"op":"exec","argv":[...]}          {"out":BASE64}, {"err":BASE64} ... {"exit":N}
+ *         while it runs: {"in":BASE64}, {"eof":true}
+ *     {"op":"stop"}                       {"done":true}, then the machine powers itself off
+ *     {"op":"relay","to":NAME}            {"done":true}, then bytes to and from the agent of a
+ * guest
+ *     {"op":"console","of":NAME}          {"done":true}, then bytes to and from a guest's console
+ *
+ * or {"error":{"code":C,"message":M}}. A relay knows nothing of what it carries, so a talk goes
+ * through any number of layers and each layer's agent is the same. Both sides distrust the other:
+ * lines, counts and times are limited. */
+#pragma once
+
+#include <jansson.h>
+
+#include <ireko/error.h>
+
+#include "base/jsonl.h"
+
+G_BEGIN_DECLS
+
+#define IREKO_AGENT_PROTOCOL 1
+#define IREKO_AGENT_CHUNK    ((size_t)32 << 10) /* bytes of a piece of exec's input and output */
+#define IREKO_AGENT_ARGV_MAX 1024
+
+/* ---- host side: one talk ---- */
+
+typedef struct IrekoAgent IrekoAgent;
+
+/* Begins a talk over FD, which it owns from here: says hello until DEADLINE (the agent may not have
+ * started yet) and checks protocol and, where PATH is not NULL, that the machine there has this
+ * path. IREKO_ERROR_UNSUPPORTED where the agent speaks another protocol. */
+IrekoAgent *
+ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_fd, GError **error);
+
+void
+ireko_agent_free(IrekoAgent *agent); /* ends the talk; NULL is fine */
+
+/* The facts of the machine, as lib/host wrote them; a new reference. */
+json_t *
+ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
+
+/* Called for each report; what it points to lives until it returns. */
+typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
+
+/* Has the machine run the guests that SPEC describes (lib/lab's); returns when every one is
+ * settled. SILENCE_MS is how long it may say nothing. */
+bool
+ireko_agent_run(IrekoAgent *agent,
+                const json_t *spec,
+                int64_t silence_ms,
+                IrekoAgentReportFunc func,
+                void *data,
+                GError **error);
+
+/* Runs ARGV there with this process's standard input, output and error given as FDS (fds[0] may be
+ * -1). Returns its exit status, 128 + N where signal N ended it, or -1 with an error. */
+int
+ireko_agent_exec(IrekoAgent *agent, const char *const *argv, const int fds[3], GError **error);
+
+/* Asks the machine to power itself off. */
+bool
+ireko_agent_stop(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
+
+/* Goes on to the agent of the guest NAME of this machine, whose path is PATH; AGENT is used up. */
+IrekoAgent *
+ireko_agent_relay(
+    IrekoAgent *agent, const char *name, const char *path, IrekoDeadline deadline, GError **error);
+
+/* Turns the talk into the console of the guest NAME; AGENT is used up. Returns a descriptor, -1
+ * with an error. */
+int
+ireko_agent_console(IrekoAgent *agent, const char *name, IrekoDeadline deadline, GError **error);
+
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoAgent, ireko_agent_free)
+
+/* ---- guest side ---- */
+
+/* What a machine does when it is asked; each is called on the thread of the talk, with a CANCEL_FD
+ * that becomes readable when the host hangs up. */
+typedef struct {
+    const char *version;
+    const char *path;
+    json_t *(*facts)(void *data, GError **error);
+    /* Runs the guests of SPEC; hands each report (stolen) to EMIT(EMIT_DATA), from any thread. */
+    bool (*run)(void *data,
+                const json_t *spec,
+                int cancel_fd,
+                void (*emit)(void *emit_data, json_t *report),
+                void *emit_data,
+                GError **error);
+    /* Connects to CHANNEL ("agent" or "console") of the guest NAME; a descriptor or -1. */
+    int (*connect)(void *data, const char *name, const char *channel, GError **error);
+    bool (*stop)(void *data, GError **error);
+    void *data;
+} IrekoAgentHandlers;
+
+/* Holds one talk over FD, until the other side hangs up. FD stays the caller's. */
+void
+ireko_agent_serve_talk(int fd, const IrekoAgentHandlers *handlers);
+
+/* Serves every port of the machine below ROOT ("/" but in tests) that is named
+ * PREFIX.N, each on a thread, for ever. False where there is none. */
+bool
+ireko_agent_serve_ports(const char *prefix, const IrekoAgentHandlers *handlers, GError **error);
+
+/* ---- both ---- */
+
+/* Carries bytes between A and B until either hangs up or CANCEL_FD (-1: none) is readable. */
+void
+ireko_agent_splice(int a, int b, int cancel_fd);
+
+G_END_DECLS

@@ -1,0 +1,162 @@
+/* agent/guest.c - the guest's side of a talk: one request at a time, until the host hangs up. */
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/talk.h"
+
+/* One talk as it goes on. */
+typedef struct {
+    IrekoJsonl *channel;
+    const IrekoAgentHandlers *handlers;
+    GMutex lock; /* reports come from any thread */
+    bool over;   /* the descriptor was used for bytes: nothing more to say */
+} Talk;
+
+static bool
+say(Talk *talk, json_t *message)
+{
+    g_autoptr(json_t) owned = message;
+    g_mutex_lock(&talk->lock);
+    bool said =
+        ireko_jsonl_send(talk->channel, owned, ireko_deadline_in_ms(TALK_DEADLINE_MS), NULL);
+    g_mutex_unlock(&talk->lock);
+    return said;
+}
+
+static void
+emit_report(void *data, json_t *report)
+{
+    (void)say(data, json_pack("{s:o}", "report", report));
+}
+
+static bool
+answer_facts(Talk *talk, const json_t *request, GError **error)
+{
+    (void)request;
+    json_t *facts = talk->handlers->facts(talk->handlers->data, error);
+    return facts != NULL && say(talk, json_pack("{s:o}", "facts", facts));
+}
+
+static bool
+answer_run(Talk *talk, const json_t *request, GError **error)
+{
+    /* Whatever comes from the host before we are done - its end, or a new hello - ends the run. */
+    bool done = talk->handlers->run(talk->handlers->data, json_object_get(request, "spec"),
+                                    ireko_jsonl_fd(talk->channel), emit_report, talk, error);
+    return done && say(talk, json_pack("{s:b}", "done", 1));
+}
+
+static bool
+answer_exec(Talk *talk, const json_t *request, GError **error)
+{
+    return talk_exec(talk->channel, json_object_get(request, "argv"), error);
+}
+
+static bool
+answer_stop(Talk *talk, const json_t *request, GError **error)
+{
+    (void)request;
+    return say(talk, json_pack("{s:b}", "done", 1)) &&
+           talk->handlers->stop(talk->handlers->data, error);
+}
+
+/* Takes the one byte by which the host says that it has read our last message: bytes sent before
+ * that would be read as part of it. */
+static bool
+await_go(int fd)
+{
+    char go;
+    return ireko_fd_wait(fd, POLLIN, ireko_deadline_in_ms(TALK_DEADLINE_MS), -1, NULL) &&
+           read(fd, &go, 1) == 1;
+}
+
+/* Becomes a pipe between the host and CHANNEL of the guest that FIELD names. */
+static bool
+answer_bytes(
+    Talk *talk, const json_t *request, const char *field, const char *channel, GError **error)
+{
+    const char *name = json_string_value(json_object_get(request, field));
+    if (name == NULL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "request has no '%s'", field);
+        return false;
+    }
+    IREKO_AUTOFD far = talk->handlers->connect(talk->handlers->data, name, channel, error);
+    if (far < 0)
+        return false;
+    if (say(talk, json_pack("{s:b}", "done", 1)) && await_go(ireko_jsonl_fd(talk->channel)))
+        ireko_agent_splice(ireko_jsonl_fd(talk->channel), far, -1);
+    talk->over = true;
+    return true;
+}
+
+static bool
+answer_relay(Talk *talk, const json_t *request, GError **error)
+{
+    return answer_bytes(talk, request, "to", "agent", error);
+}
+
+static bool
+answer_console(Talk *talk, const json_t *request, GError **error)
+{
+    return answer_bytes(talk, request, "of", "console", error);
+}
+
+static const struct {
+    const char *op;
+    bool (*answer)(Talk *talk, const json_t *request, GError **error);
+} operations[] = {
+    {"facts", answer_facts}, {"run", answer_run},     {"exec", answer_exec},
+    {"stop", answer_stop},   {"relay", answer_relay}, {"console", answer_console},
+};
+
+static bool
+answer_hello(Talk *talk, const json_t *request)
+{
+    json_t *answer = json_pack("{s:i,s:O?,s:s,s:s}", "hello", IREKO_AGENT_PROTOCOL, "nonce",
+                               json_object_get(request, "nonce"), "version",
+                               talk->handlers->version, "path", talk->handlers->path);
+    return say(talk, answer);
+}
+
+static bool
+answer_operation(Talk *talk, const json_t *request, GError **error)
+{
+    const char *op = json_string_value(json_object_get(request, "op"));
+    for (size_t i = 0; i < G_N_ELEMENTS(operations); i++) {
+        if (g_strcmp0(op, operations[i].op) == 0)
+            return operations[i].answer(talk, request, error);
+    }
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                        "this agent does not know the request");
+    return false;
+}
+
+/* Answers REQUEST; false where the talk is over. */
+static bool
+answer(Talk *talk, const json_t *request)
+{
+    if (json_object_get(request, "hello") != NULL)
+        return answer_hello(talk, request);
+    g_autoptr(GError) error = NULL;
+    if (answer_operation(talk, request, &error))
+        return !talk->over;
+    return error != NULL && say(talk, talk_error_message(error));
+}
+
+void
+ireko_agent_serve_talk(int fd, const IrekoAgentHandlers *handlers)
+{
+    Talk talk = {.handlers = handlers, .channel = ireko_jsonl_new(dup(fd), -1)};
+    g_mutex_init(&talk.lock);
+    for (bool more = true; more;) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_t) request = ireko_jsonl_receive(talk.channel, IREKO_NO_DEADLINE, &error);
+        if (request != NULL)
+            more = answer(&talk, request);
+        else /* half a line of a talk that broke off: the next hello starts afresh */
+            more = strstr(error->message, "expected a JSON object") != NULL;
+    }
+    ireko_jsonl_free(talk.channel);
+    g_mutex_clear(&talk.lock);
+}

@@ -1,0 +1,277 @@
+/* agent/host.c - the host's side of a talk. */
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/talk.h"
+#include "base/text.h"
+
+#define HELLO_AGAIN_MS  500 /* an agent that starts late has not seen the first hello */
+#define EXEC_SILENCE_MS (24 * 3600 * INT64_C(1000)) /* a command may well say nothing for a day */
+#define HELLO_LINES_MAX 1000 /* leftovers of an earlier talk that are passed over */
+
+struct IrekoAgent {
+    IrekoJsonl *channel;
+    int cancel_fd;
+    char *path;
+};
+
+void
+ireko_agent_free(IrekoAgent *agent)
+{
+    if (agent == NULL)
+        return;
+    ireko_jsonl_free(agent->channel);
+    g_free(agent->path);
+    g_free(agent);
+}
+
+/* Judges the answer to our hello. */
+static bool
+check_hello(const json_t *answer, const char *path, GError **error)
+{
+    json_int_t protocol = json_integer_value(json_object_get(answer, "hello"));
+    if (protocol != IREKO_AGENT_PROTOCOL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "the agent speaks protocol %lld and this ireko %d: build the image again with "
+                    "'ireko image build' and start the machine anew",
+                    (long long)protocol, IREKO_AGENT_PROTOCOL);
+        return false;
+    }
+    const char *there = json_string_value(json_object_get(answer, "path"));
+    if (path != NULL && g_strcmp0(there, path) != 0) {
+        g_autofree char *safe = ireko_text_safe(there != NULL ? there : "", (size_t)-1);
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                    "the agent of '%s' answered where '%s' was expected", safe, path);
+        return false;
+    }
+    return true;
+}
+
+/* Reads until the answer that carries NONCE; what an earlier talk left behind is passed over. */
+static json_t *
+await_hello(IrekoJsonl *channel, json_int_t nonce, IrekoDeadline deadline, GError **error)
+{
+    for (unsigned i = 0; i < HELLO_LINES_MAX; i++) {
+        g_autoptr(GError) why = NULL;
+        g_autoptr(json_t) answer = ireko_jsonl_receive(channel, deadline, &why);
+        if (answer != NULL && json_integer_value(json_object_get(answer, "nonce")) == nonce)
+            return g_steal_pointer(&answer);
+        if (answer == NULL && (!g_error_matches(why, IREKO_ERROR, IREKO_ERROR_REMOTE) ||
+                               strstr(why->message, "hung up") != NULL)) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return NULL;
+        }
+    }
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                        "the agent babbles instead of saying hello");
+    return NULL;
+}
+
+static bool
+say_hello(IrekoJsonl *channel, const char *path, IrekoDeadline deadline, GError **error)
+{
+    json_int_t nonce = (json_int_t)(g_random_int() >> 1);
+    g_autoptr(json_t) hello = json_pack("{s:i,s:I}", "hello", IREKO_AGENT_PROTOCOL, "nonce", nonce);
+    for (;;) {
+        g_autoptr(GError) why = NULL;
+        IrekoDeadline again = MIN(deadline, ireko_deadline_in_ms(HELLO_AGAIN_MS));
+        g_autoptr(json_t) answer = NULL;
+        if (ireko_jsonl_send(channel, hello, deadline, &why))
+            answer = await_hello(channel, nonce, again, &why);
+        if (answer != NULL)
+            return check_hello(answer, path, error);
+        if (!g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TIMEOUT) || again == deadline) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return false;
+        }
+    }
+}
+
+IrekoAgent *
+ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    g_autoptr(IrekoAgent) agent = g_new0(IrekoAgent, 1);
+    agent->channel = ireko_jsonl_new(fd, cancel_fd);
+    agent->cancel_fd = cancel_fd;
+    /* Ends whatever half a line an earlier talk may have left. */
+    if (!ireko_fd_write_all(fd, "\n", 1, deadline, cancel_fd, error) ||
+        !say_hello(agent->channel, path, deadline, error))
+        return NULL;
+    return g_steal_pointer(&agent);
+}
+
+/* The next message; an error message becomes the error. */
+static json_t *
+next_message(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) message = ireko_jsonl_receive(agent->channel, deadline, error);
+    if (message == NULL || json_object_get(message, "error") == NULL)
+        return g_steal_pointer(&message);
+    talk_error_from_message(message, error);
+    return NULL;
+}
+
+/* Sends REQUEST (stolen) and returns the first answer. */
+static json_t *
+ask(IrekoAgent *agent, json_t *request, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) owned = request;
+    if (!ireko_jsonl_send(agent->channel, owned, deadline, error))
+        return NULL;
+    return next_message(agent, deadline, error);
+}
+
+static bool
+unexpected(const char *wanted, GError **error)
+{
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "the agent's answer holds no '%s'", wanted);
+    return false;
+}
+
+json_t *
+ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) answer = ask(agent, json_pack("{s:s}", "op", "facts"), deadline, error);
+    if (answer == NULL)
+        return NULL;
+    json_t *facts = json_object_get(answer, "facts");
+    if (!json_is_object(facts)) {
+        (void)unexpected("facts", error);
+        return NULL;
+    }
+    return json_incref(facts);
+}
+
+bool
+ireko_agent_run(IrekoAgent *agent,
+                const json_t *spec,
+                int64_t silence_ms,
+                IrekoAgentReportFunc func,
+                void *data,
+                GError **error)
+{
+    g_autoptr(json_t) request = json_pack("{s:s}", "op", "run");
+    json_object_set_new(request, "spec", json_deep_copy(spec));
+    if (!ireko_jsonl_send(agent->channel, request, ireko_deadline_in_ms(TALK_DEADLINE_MS), error))
+        return false;
+    for (;;) {
+        g_autoptr(json_t) message = next_message(agent, ireko_deadline_in_ms(silence_ms), error);
+        if (message == NULL)
+            return false;
+        const json_t *report = json_object_get(message, "report");
+        if (json_is_object(report))
+            func(data, report);
+        else
+            return json_is_true(json_object_get(message, "done")) || unexpected("report", error);
+    }
+}
+
+/* Sends what can be read from standard input; at its end says so and forgets it. */
+static bool
+forward_input(IrekoAgent *agent, int *input, GError **error)
+{
+    uint8_t data[IREKO_AGENT_CHUNK];
+    ssize_t n = read(*input, data, sizeof data);
+    if (n <= 0)
+        *input = -1;
+    g_autoptr(json_t) message =
+        n > 0 ? talk_bytes_message("in", data, (size_t)n) : json_pack("{s:b}", "eof", 1);
+    return ireko_jsonl_send(agent->channel, message, ireko_deadline_in_ms(TALK_DEADLINE_MS), error);
+}
+
+/* Prints output of MESSAGE. Returns the exit status where it holds one, -1 to go on. */
+static int
+take_output(const json_t *message, const int fds[3], GError **error)
+{
+    static const struct {
+        const char *name;
+        int fd;
+    } streams[] = {{"out", 1}, {"err", 2}};
+    for (size_t i = 0; i < G_N_ELEMENTS(streams); i++) {
+        size_t len = 0;
+        g_autofree uint8_t *data = talk_bytes_of(message, streams[i].name, &len);
+        if (data != NULL &&
+            !ireko_fd_write_all(fds[streams[i].fd], data, len, IREKO_NO_DEADLINE, -1, error))
+            return -1;
+    }
+    const json_t *status = json_object_get(message, "exit");
+    return json_is_integer(status) ? (int)(json_integer_value(status) & 0xff) : -1;
+}
+
+int
+ireko_agent_exec(IrekoAgent *agent, const char *const *argv, const int fds[3], GError **error)
+{
+    g_autoptr(json_t) words = json_array();
+    for (size_t i = 0; argv[i] != NULL; i++)
+        json_array_append_new(words, json_string(argv[i]));
+    g_autoptr(json_t) request = json_pack("{s:s,s:O}", "op", "exec", "argv", words);
+    if (request == NULL ||
+        !ireko_jsonl_send(agent->channel, request, ireko_deadline_in_ms(TALK_DEADLINE_MS), error)) {
+        if (request == NULL)
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "command is not UTF-8");
+        return -1;
+    }
+
+    int input = fds[0];
+    for (;;) {
+        struct pollfd polled[3] = {
+            {.fd = input, .events = POLLIN},
+            {.fd = ireko_jsonl_fd(agent->channel), .events = POLLIN},
+            {.fd = agent->cancel_fd, .events = POLLIN},
+        };
+        if (!ireko_jsonl_pending(agent->channel))
+            (void)poll(polled, G_N_ELEMENTS(polled), -1);
+        if (polled[0].revents != 0 && !forward_input(agent, &input, error))
+            return -1;
+        if (polled[1].revents == 0 && polled[2].revents == 0 &&
+            !ireko_jsonl_pending(agent->channel))
+            continue;
+        g_autoptr(json_t) message =
+            next_message(agent, ireko_deadline_in_ms(EXEC_SILENCE_MS), error);
+        GError *failed = NULL;
+        int status = message != NULL ? take_output(message, fds, &failed) : -1;
+        if (failed != NULL)
+            g_propagate_error(error, failed);
+        if (message == NULL || failed != NULL || status >= 0)
+            return status;
+    }
+}
+
+bool
+ireko_agent_stop(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) answer = ask(agent, json_pack("{s:s}", "op", "stop"), deadline, error);
+    return answer != NULL;
+}
+
+/* Sends REQUEST and gives the descriptor out where the agent agrees; AGENT is used up. */
+static int
+become_bytes(IrekoAgent *agent, json_t *request, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoAgent) owned = agent;
+    g_autoptr(json_t) answer = ask(owned, request, deadline, error);
+    if (answer == NULL)
+        return -1;
+    IREKO_AUTOFD fd = ireko_jsonl_steal(owned->channel);
+    if (!ireko_fd_write_all(fd, "\n", 1, deadline, owned->cancel_fd, error)) /* "go": guest.c */
+        return -1;
+    return ireko_fd_steal(&fd);
+}
+
+IrekoAgent *
+ireko_agent_relay(
+    IrekoAgent *agent, const char *name, const char *path, IrekoDeadline deadline, GError **error)
+{
+    int cancel_fd = agent->cancel_fd;
+    json_t *request = json_pack("{s:s,s:s}", "op", "relay", "to", name);
+    int fd = become_bytes(agent, request, deadline, error);
+    return fd < 0 ? NULL : ireko_agent_hello(fd, path, deadline, cancel_fd, error);
+}
+
+int
+ireko_agent_console(IrekoAgent *agent, const char *name, IrekoDeadline deadline, GError **error)
+{
+    json_t *request = json_pack("{s:s,s:s}", "op", "console", "of", name);
+    return become_bytes(agent, request, deadline, error);
+}
