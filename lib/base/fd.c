@@ -73,6 +73,14 @@ wait_for(
     }
 }
 
+/* A socket whose other end is gone is an error like any other, not SIGPIPE. */
+static ssize_t
+write_some(int fd, const void *data, size_t len)
+{
+    ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+    return n < 0 && errno == ENOTSOCK ? write(fd, data, len) : n;
+}
+
 bool
 ireko_fd_wait(int fd, short events, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
@@ -100,7 +108,7 @@ ireko_fd_write_all(
 {
     const char *at = data;
     while (len > 0) {
-        ssize_t n = write(fd, at, len);
+        ssize_t n = write_some(fd, at, len);
         if (n > 0) {
             at += n;
             len -= (size_t)n;

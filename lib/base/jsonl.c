@@ -140,7 +140,10 @@ ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
                 g_propagate_error(error, bad);
             if (bad != NULL || object != NULL)
                 return object;
-            continue;
+            if (g_get_monotonic_time() < deadline) /* blank lines for ever are no way around it */
+                continue;
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT, "no answer in time");
+            return NULL;
         }
         if (channel->in->len > IREKO_JSONL_LINE_MAX) {
             g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "a line is longer than %zu bytes",
