@@ -1,13 +1,13 @@
 /* host/facts.h - what a layer offers, seen from inside it.
  *
  * The same code runs on L0 and in the agent of every layer. Reading goes through a root folder and
- * a CPUID function, so that a recorded host can stand in; the probe of /dev/kvm is real or absent. */
+ * a CPUID function, so that a recorded host can stand in; the probe of /dev/kvm is real or absent.
+ */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#include <jansson.h>
 
 #include <ireko/error.h>
 
@@ -22,9 +22,9 @@ const char *
 ireko_hv_name(IrekoHv hv);
 
 typedef struct {
-    char *name;        /* kernel name: "sda" */
-    char *device;      /* the .vmx's name where it can be told from the address: "scsi0:1"; or NULL */
-    char *controller;  /* driver of its controller: "vmw_pvscsi", "ahci", "nvme" ...; or NULL */
+    char *name;   /* kernel name: "sda" */
+    char *device; /* the .vmx's name where it can be told from the address: "scsi0:1"; or NULL */
+    char *controller; /* driver of its controller: "vmw_pvscsi", "ahci", "nvme" ...; or NULL */
     uint64_t bytes;
     bool cdrom;
     int rotational;    /* /sys/block/X/queue/rotational: 0, 1, or -1 unknown */
@@ -50,8 +50,8 @@ typedef struct {
     char *above;            /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ... */
     char *above_evidence;
     IrekoKvmFact kvm;
-    GPtrArray *kvm_params; /* char *: "kvm_amd.nested=1" ... */
-    unsigned cpus;         /* online */
+    GPtrArray *kvm_params;    /* char *: "kvm_amd.nested=1" ... */
+    unsigned cpus;            /* online */
     uint64_t memory_bytes;    /* all that the kernel has (MemTotal) */
     uint64_t installed_bytes; /* what the firmware gave: /sys/firmware/memmap, or 0 unknown */
     uint64_t available_bytes; /* MemAvailable */

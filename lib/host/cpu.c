@@ -1,0 +1,267 @@
+/* host/cpu.c - what the CPU says of itself and of the layer above.
+ *
+ * CPUID is asked first: inside a nest it is what the layer above let through. /proc/cpuinfo is what
+ * the kernel made of it, and stands in where a recorded host has no CPUID. Assistance: SVM is
+ * 80000001h ECX bit 2, its parts 8000000Ah EDX (AMD APM vol. 3, E.4); VMX is 1 ECX bit 5, its parts
+ * are in MSRs that only the kernel reads and prints as "vmx flags" (Linux 5.9 on). A hypervisor
+ * sets 1 ECX bit 31 and signs leaf 40000000h; one that plays Hyper-V for Windows guests signs
+ * 40000100h.
+ */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/text.h"
+#include "host/parts.h"
+
+#define LEAF_HYPERVISOR     0x40000000u
+#define LEAF_HYPERVISOR_2   0x40000100u
+#define LEAF_EXTENDED       0x80000001u
+#define LEAF_BRAND          0x80000002u /* and the two after it */
+#define LEAF_SVM            0x8000000au
+#define ECX_VMX             (1u << 5)
+#define ECX_HYPERVISOR      (1u << 31)
+#define EXTENDED_ECX_SVM    (1u << 2)
+#define MSR_PROCBASED_CTLS2 0x48b
+#define CTLS2_EPT           ((uint64_t)1 << 33) /* allowed-1 half, bit 1 */
+#define FEATURES_MAX        64
+
+enum { EAX, EBX, ECX, EDX };
+
+static const struct {
+    unsigned bit; /* of 8000000Ah EDX */
+    const char *name;
+    const char *flag; /* in /proc/cpuinfo */
+} svm_features[] = {
+    {0, "npt", "npt"},
+    {1, "lbrv", "lbrv"},
+    {2, "svm-lock", "svm_lock"},
+    {3, "nrip-save", "nrip_save"},
+    {4, "tsc-scale", "tsc_scale"},
+    {5, "vmcb-clean", "vmcb_clean"},
+    {6, "flushbyasid", "flushbyasid"},
+    {7, "decodeassists", "decodeassists"},
+    {10, "pause-filter", "pausefilter"},
+    {12, "pfthreshold", "pfthreshold"},
+    {13, "avic", "avic"},
+    {15, "v-vmsave-vmload", "v_vmsave_vmload"},
+    {16, "vgif", "vgif"},
+    {18, "x2avic", "x2avic"},
+    {25, "vnmi", "vnmi"},
+    {28, "svme-addr-chk", "svme_addr_chk"},
+};
+
+static const struct {
+    const char *signature; /* a prefix of the 12 bytes */
+    const char *kind;
+} hypervisors[] = {
+    {"KVMKVMKVM", "kvm"},           {"Linux KVM Hv", "kvm"},         {"TCGTCGTCGTCG", "qemu-tcg"},
+    {"VMwareVMware", "vmware"},     {"Microsoft Hv", "hyperv"},      {"XenVMMXenVMM", "xen"},
+    {"VBoxVBoxVBox", "virtualbox"}, {"bhyve bhyve", "bhyve"},        {" lrpepyh vr", "parallels"},
+    {"prl hyperv", "parallels"},    {"ACRNACRNACRN", "acrn"},        {"Jailhouse", "jailhouse"},
+    {"QNXQVMBSQG", "qnx"},          {"OpenBSDVMM58", "openbsd-vmm"}, {"___ NVMM ___", "nvmm"},
+    {"HAXMHAXMHAXM", "haxm"},       {"BOCHSBOCHS", "bochs"},
+};
+
+static bool
+ask(const IrekoHostSource *source, uint32_t leaf, uint32_t regs[4])
+{
+    memset(regs, 0, 4 * sizeof regs[0]);
+    return source->cpuid != NULL && source->cpuid(source->data, leaf, 0, regs);
+}
+
+static void
+read_names(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
+{
+    uint32_t regs[4];
+    if (ask(source, 0, regs)) {
+        const uint32_t order[] = {regs[EBX], regs[EDX], regs[ECX]};
+        facts->cpu_vendor = ireko_text_safe((const char *)order, strnlen((const char *)order, 12));
+    } else {
+        facts->cpu_vendor = ireko_host_cpuinfo(cpuinfo, "vendor_id");
+    }
+
+    char brand[49] = "";
+    for (uint32_t i = 0; i < 3 && ask(source, LEAF_BRAND + i, regs); i++)
+        memcpy(brand + 16 * i, regs, sizeof regs);
+    if (*g_strstrip(brand) != '\0')
+        facts->cpu_model = ireko_text_safe(brand, (size_t)-1);
+    else
+        facts->cpu_model = ireko_host_cpuinfo(cpuinfo, "model name");
+}
+
+static const char *
+hypervisor_kind(const char *signature)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(hypervisors); i++) {
+        if (g_str_has_prefix(signature, hypervisors[i].signature))
+            return hypervisors[i].kind;
+    }
+    return NULL;
+}
+
+static const char *
+ask_hypervisor(const IrekoHostSource *source, uint32_t leaf, char signature[13])
+{
+    uint32_t regs[4];
+    memset(signature, 0, 13);
+    if (!ask(source, leaf, regs))
+        return NULL;
+    memcpy(signature, &regs[EBX], 12);
+    return hypervisor_kind(signature);
+}
+
+static void
+set_above(IrekoFacts *facts, const char *kind, char *evidence)
+{
+    facts->above = g_strdup(kind);
+    facts->above_evidence = evidence;
+}
+
+/* Bochs emulates a bare machine: only its BIOS gives it away. */
+static void
+read_unsigned_above(int root_fd, const char *how, IrekoFacts *facts)
+{
+    g_autofree char *bios = ireko_host_line(root_fd, "sys/class/dmi/id/bios_vendor");
+    if (bios != NULL && strstr(bios, "Bochs Project") != NULL)
+        set_above(facts, "bochs", g_strdup_printf("%s; BIOS vendor '%s'", how, bios));
+    else
+        set_above(facts, "none", g_strdup(how));
+}
+
+static void
+read_above(const IrekoHostSource *source, const char *flags, IrekoFacts *facts)
+{
+    uint32_t regs[4];
+    bool asked = ask(source, 1, regs);
+    bool below =
+        asked ? (regs[ECX] & ECX_HYPERVISOR) != 0 : ireko_host_has_word(flags, "hypervisor");
+    if (!below) {
+        g_autofree char *how =
+            asked ? g_strdup_printf("CPUID 1 ECX %08x: bit 31 (hypervisor) clear", regs[ECX])
+                  : g_strdup("/proc/cpuinfo: no flag 'hypervisor'");
+        read_unsigned_above(source->root_fd, how, facts);
+        return;
+    }
+
+    char signature[13], second[13];
+    const char *kind = ask_hypervisor(source, LEAF_HYPERVISOR, signature);
+    const char *behind = ask_hypervisor(source, LEAF_HYPERVISOR_2, second);
+    bool plays = g_strcmp0(kind, "hyperv") == 0 && behind != NULL;
+    g_autofree char *safe = ireko_text_safe(plays ? second : signature, (size_t)-1);
+    if (*safe == '\0')
+        set_above(facts, "unknown", g_strdup("a hypervisor is there and does not sign its leaf"));
+    else
+        set_above(facts,
+                  plays          ? behind
+                  : kind != NULL ? kind
+                                 : "unknown",
+                  g_strdup_printf("CPUID %08xh signature '%s'",
+                                  plays ? LEAF_HYPERVISOR_2 : LEAF_HYPERVISOR, safe));
+}
+
+static void
+add_feature(IrekoFacts *facts, const char *name)
+{
+    if (facts->hv_features->len < FEATURES_MAX)
+        g_ptr_array_add(facts->hv_features, g_strdup(name));
+}
+
+static void
+read_svm(const IrekoHostSource *source, const char *flags, uint32_t ecx, IrekoFacts *facts)
+{
+    uint32_t regs[4];
+    bool asked = ask(source, LEAF_SVM, regs);
+    for (size_t i = 0; i < G_N_ELEMENTS(svm_features); i++) {
+        bool has = asked ? (regs[EDX] >> svm_features[i].bit & 1) != 0
+                         : ireko_host_has_word(flags, svm_features[i].flag);
+        if (has)
+            add_feature(facts, svm_features[i].name);
+    }
+    facts->nested_paging = asked ? (regs[EDX] & 1) != 0 : ireko_host_has_word(flags, "npt");
+    facts->hv_evidence =
+        asked ? g_strdup_printf("CPUID 80000001h ECX %08x: bit 2 (SVM) set; 8000000Ah EDX %08x: "
+                                "bit 0 (NPT) %s",
+                                ecx, regs[EDX], facts->nested_paging ? "set" : "clear")
+              : g_strdup("/proc/cpuinfo: flag 'svm'");
+}
+
+/* The control MSR itself, where the msr module is loaded and we may read it. */
+static bool
+ept_from_msr(const IrekoHostSource *source, bool *ret_ept)
+{
+    if (!source->probe)
+        return false;
+    IREKO_AUTOFD fd = openat(source->root_fd, "dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
+    uint64_t value = 0;
+    if (fd < 0 || pread(fd, &value, sizeof value, MSR_PROCBASED_CTLS2) != (ssize_t)sizeof value)
+        return false;
+    *ret_ept = (value & CTLS2_EPT) != 0;
+    return true;
+}
+
+static void
+read_vmx(const IrekoHostSource *source, const char *cpuinfo, const char *how, IrekoFacts *facts)
+{
+    g_autofree char *words = ireko_host_cpuinfo(cpuinfo, "vmx flags");
+    g_autofree char *param =
+        ireko_host_line(source->root_fd, "sys/module/kvm_intel/parameters/ept");
+    const char *where;
+    if (ept_from_msr(source, &facts->nested_paging)) {
+        where = "IA32_VMX_PROCBASED_CTLS2";
+    } else if (words != NULL) {
+        facts->nested_paging = ireko_host_has_word(words, "ept");
+        where = "/proc/cpuinfo vmx flags";
+    } else {
+        facts->nested_paging = param != NULL && (*param == 'Y' || *param == '1');
+        where = param != NULL ? "kvm_intel.ept" : "nothing that says so";
+    }
+
+    g_auto(GStrv) list = g_strsplit(words != NULL ? words : "", " ", FEATURES_MAX);
+    for (size_t i = 0; list[i] != NULL && *list[i] != '\0'; i++)
+        add_feature(facts, list[i]);
+    if (words == NULL && facts->nested_paging)
+        add_feature(facts, "ept");
+    facts->hv_evidence =
+        g_strdup_printf("%s; EPT %s by %s", how, facts->nested_paging ? "there" : "absent", where);
+}
+
+static void
+read_assistance(const IrekoHostSource *source,
+                const char *cpuinfo,
+                const char *flags,
+                IrekoFacts *facts)
+{
+    uint32_t basic[4], extended[4];
+    bool asked = ask(source, 1, basic);
+    if (!ask(source, LEAF_EXTENDED, extended))
+        extended[ECX] = 0;
+    bool svm = asked ? (extended[ECX] & EXTENDED_ECX_SVM) != 0 : ireko_host_has_word(flags, "svm");
+    bool vmx = asked ? (basic[ECX] & ECX_VMX) != 0 : ireko_host_has_word(flags, "vmx");
+
+    facts->hv = svm ? IREKO_HV_SVM : vmx ? IREKO_HV_VMX : IREKO_HV_NONE;
+    if (svm) {
+        read_svm(source, flags, extended[ECX], facts);
+    } else if (vmx) {
+        g_autofree char *how =
+            asked ? g_strdup_printf("CPUID 1 ECX %08x: bit 5 (VMX) set", basic[ECX])
+                  : g_strdup("/proc/cpuinfo: flag 'vmx'");
+        read_vmx(source, cpuinfo, how, facts);
+    } else if (asked) {
+        facts->hv_evidence = g_strdup_printf("CPUID 80000001h ECX %08x: bit 2 (SVM) clear; 1 ECX "
+                                             "%08x: bit 5 (VMX) clear",
+                                             extended[ECX], basic[ECX]);
+    } else {
+        facts->hv_evidence = g_strdup("/proc/cpuinfo: neither flag 'svm' nor 'vmx'");
+    }
+}
+
+void
+ireko_host_read_cpu(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
+{
+    g_autofree char *flags = ireko_host_cpuinfo(cpuinfo, "flags");
+    read_names(source, cpuinfo, facts);
+    read_above(source, flags, facts);
+    read_assistance(source, cpuinfo, flags, facts);
+}
