@@ -1,0 +1,281 @@
+/* vmx/vmx.c - a .vmx as a document.
+ *
+ * The document is its bytes and a table of the lines that carry something: an offset and a line
+ * number, 8 bytes. All else about a line (where its name ends, whether its value is quoted) is read
+ * again from the bytes when it is asked for: that costs less than to keep it, and one function
+ * answers for both. What is between the lines of the table (comments, blank lines, the BOM) is in
+ * the bytes and nowhere else, so nothing has to be written back and nothing can get lost; a line is
+ * changed by changing its bytes and moving the offsets behind it.
+ *
+ * The grammar is that of VMware's DictLL_UnmarshalLine, which sees a line as a C string: a NUL ends
+ * what it reads, not the line. Lines end as in its StdIO_ReadNextLine: LF, CRLF or a lone CR. */
+#include "vmx/vmx.h"
+
+#include <stdint.h>
+#include <string.h>
+
+#include "vmx/document.h"
+#include "vmx/value.h"
+
+#define BOM     "\xef\xbb\xbf"
+#define BOM_LEN ((size_t)3)
+
+G_STATIC_ASSERT(IREKO_VMX_BYTES_MAX < UINT32_MAX); /* offsets and line numbers fit Line */
+
+typedef struct {
+    uint32_t start;
+    uint32_t number;
+} Line;
+
+struct IrekoVmx {
+    char *bytes; /* a NUL behind them stops every scan */
+    size_t len;
+    GArray *lines;       /* Line */
+    const char *charset; /* for iconv; NULL: UTF-8 */
+};
+
+enum {
+    ENDS_NAME = 1 << 0,
+    ENDS_PLAIN = 1 << 1,
+    ENDS_QUOTED = 1 << 2,
+    ENDS_LINE = 1 << 3,
+};
+
+static const uint8_t byte_class[256] = {
+    ['\0'] = ENDS_NAME | ENDS_PLAIN | ENDS_QUOTED,
+    ['\n'] = ENDS_NAME | ENDS_PLAIN | ENDS_QUOTED | ENDS_LINE,
+    ['\r'] = ENDS_NAME | ENDS_PLAIN | ENDS_QUOTED | ENDS_LINE,
+    [' '] = ENDS_NAME | ENDS_PLAIN,
+    ['\t'] = ENDS_NAME | ENDS_PLAIN,
+    ['#'] = ENDS_NAME | ENDS_PLAIN,
+    ['='] = ENDS_NAME,
+    ['"'] = ENDS_QUOTED,
+};
+
+static inline bool
+is_class(char byte, unsigned class)
+{
+    return (byte_class[(unsigned char)byte] & class) != 0;
+}
+
+static inline const char *
+skip_until(const char *at, unsigned class)
+{
+    while (!is_class(*at, class))
+        at++;
+    return at;
+}
+
+static inline const char *
+skip_blanks(const char *at)
+{
+    while (*at == ' ' || *at == '\t')
+        at++;
+    return at;
+}
+
+/* Reads "name = value # comment" at AT; returns where the reading ended, or NULL where the line is
+ * not of that form. ENTRY is filled only then. */
+static inline const char *
+scan_assignment(const char *at, IrekoVmxEntry *entry)
+{
+    const char *name = at;
+    const char *name_end = skip_until(name, ENDS_NAME);
+    at = skip_blanks(name_end);
+    if (name == name_end || *at != '=')
+        return NULL;
+
+    at = skip_blanks(at + 1);
+    bool quoted = *at == '"';
+    const char *raw = quoted ? at + 1 : at;
+    const char *raw_end = skip_until(raw, quoted ? ENDS_QUOTED : ENDS_PLAIN);
+    if (quoted && *raw_end != '"')
+        return NULL;
+
+    at = skip_blanks(quoted ? raw_end + 1 : raw_end);
+    if (*at != '\0' && *at != '#' && !is_class(*at, ENDS_LINE))
+        return NULL;
+    entry->name = name;
+    entry->name_len = (size_t)(name_end - name);
+    entry->raw = raw;
+    entry->raw_len = (size_t)(raw_end - raw);
+    return at;
+}
+
+/* Reads the line that begins at offset START. Returns the offset of the next one; *RET_CARRIES says
+ * whether the line is an entry, and ENTRY is filled if so (all but its number). */
+static inline size_t
+scan_line(const char *bytes, size_t len, size_t start, IrekoVmxEntry *entry, bool *ret_carries)
+{
+    const char *begin = bytes + start, *end = bytes + len;
+    const char *text = skip_blanks(begin);
+    const char *read = scan_assignment(text, entry);
+    const char *at = read != NULL ? read : text;
+    while (at < end && !is_class(*at, ENDS_LINE))
+        at++;
+
+    *ret_carries = read != NULL || (text < at && *text != '#');
+    if (read == NULL && *ret_carries)
+        *entry = (IrekoVmxEntry){.raw = begin, .raw_len = (size_t)(at - begin)};
+    if (at < end)
+        at += at[0] == '\r' && at[1] == '\n' ? 2 : 1;
+    return (size_t)(at - bytes);
+}
+
+/* The index of KEY's first entry, or lines->len. */
+static size_t
+find(const IrekoVmx *doc, const char *key)
+{
+    size_t key_len = strlen(key);
+    for (size_t i = 0; i < doc->lines->len; i++) {
+        const char *name = skip_blanks(doc->bytes + g_array_index(doc->lines, Line, i).start);
+        if (g_ascii_strncasecmp(name, key, key_len) != 0 || !is_class(name[key_len], ENDS_NAME))
+            continue;
+        IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
+        if (entry.name_len == key_len)
+            return i;
+    }
+    return doc->lines->len;
+}
+
+IrekoVmx *
+ireko_vmx_take(char *bytes, size_t len, GError **error)
+{
+    g_autofree char *owned = bytes;
+    if (len > IREKO_VMX_BYTES_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                    "a .vmx of %zu bytes is longer than the %zu that are read", len,
+                    IREKO_VMX_BYTES_MAX);
+        return NULL;
+    }
+
+    g_autoptr(IrekoVmx) doc = g_new0(IrekoVmx, 1);
+    doc->bytes = g_steal_pointer(&owned);
+    doc->len = len;
+    doc->lines = g_array_new(FALSE, FALSE, sizeof(Line));
+    size_t at = len >= BOM_LEN && memcmp(doc->bytes, BOM, BOM_LEN) == 0 ? BOM_LEN : 0;
+    for (uint32_t number = 1; at < len; number++) {
+        Line line = {.start = (uint32_t)at, .number = number};
+        IrekoVmxEntry entry;
+        bool carries = false;
+        at = scan_line(doc->bytes, len, at, &entry, &carries);
+        if (carries)
+            g_array_append_val(doc->lines, line);
+    }
+
+    g_autofree char *encoding = ireko_vmx_get(doc, ".encoding", NULL);
+    if (encoding != NULL)
+        doc->charset = ireko_vmx_charset(encoding);
+    return g_steal_pointer(&doc);
+}
+
+IrekoVmx *
+ireko_vmx_parse(const char *bytes, size_t len, GError **error)
+{
+    bool fits = len <= IREKO_VMX_BYTES_MAX; /* else take says so, before a byte is read */
+    char *copy = g_malloc(fits ? len + 1 : 1);
+    if (fits && len > 0)
+        memcpy(copy, bytes, len);
+    copy[fits ? len : 0] = '\0';
+    return ireko_vmx_take(copy, len, error);
+}
+
+void
+ireko_vmx_free(IrekoVmx *doc)
+{
+    if (doc == NULL)
+        return;
+    if (doc->lines != NULL)
+        g_array_unref(doc->lines);
+    g_free(doc->bytes);
+    g_free(doc);
+}
+
+char *
+ireko_vmx_print(const IrekoVmx *doc, size_t *ret_len)
+{
+    *ret_len = doc->len;
+    char *copy = g_malloc(doc->len + 1);
+    memcpy(copy, doc->bytes, doc->len + 1);
+    return copy;
+}
+
+size_t
+ireko_vmx_count(const IrekoVmx *doc)
+{
+    return doc->lines->len;
+}
+
+IrekoVmxEntry
+ireko_vmx_entry(const IrekoVmx *doc, size_t index)
+{
+    g_assert(index < doc->lines->len); /* the caller counts */
+    Line line = g_array_index(doc->lines, Line, index);
+    IrekoVmxEntry entry = {0};
+    bool carries = false;
+    (void)scan_line(doc->bytes, doc->len, line.start, &entry, &carries);
+    entry.line = line.number;
+    return entry;
+}
+
+char *
+ireko_vmx_get(const IrekoVmx *doc, const char *key, unsigned *ret_line)
+{
+    size_t index = find(doc, key);
+    if (index == doc->lines->len)
+        return NULL;
+    if (ret_line != NULL)
+        *ret_line = g_array_index(doc->lines, Line, index).number;
+    return ireko_vmx_entry_value(doc, index);
+}
+
+char *
+ireko_vmx_entry_value(const IrekoVmx *doc, size_t index)
+{
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
+    return entry.name == NULL ? NULL : ireko_vmx_decode(entry.raw, entry.raw_len, doc->charset);
+}
+
+static int
+compare_names(const IrekoVmxEntry *a, const IrekoVmxEntry *b)
+{
+    int order = g_ascii_strncasecmp(a->name, b->name, MIN(a->name_len, b->name_len));
+    return order != 0 ? order : (a->name_len > b->name_len) - (a->name_len < b->name_len);
+}
+
+/* Names first, the order of the file among the same. */
+static int
+compare_entries(const void *left, const void *right, void *data)
+{
+    const IrekoVmx *doc = data;
+    uint32_t i = *(const uint32_t *)left, k = *(const uint32_t *)right;
+    IrekoVmxEntry a = ireko_vmx_entry(doc, i), b = ireko_vmx_entry(doc, k);
+    int order = compare_names(&a, &b);
+    return order != 0 ? order : (i > k) - (i < k);
+}
+
+/* Sorts instead of hashing: no file can make it slow. */
+void
+ireko_vmx_duplicates(const IrekoVmx *doc, IrekoVmxDuplicateFunc func, void *data)
+{
+    size_t count = ireko_vmx_count(doc), named = 0;
+    g_autofree uint32_t *sorted = g_new(uint32_t, count + 1);
+    g_autofree uint32_t *first = g_new(uint32_t, count + 1);
+    for (size_t i = 0; i < count; i++) {
+        first[i] = (uint32_t)i;
+        if (ireko_vmx_entry(doc, i).name != NULL)
+            sorted[named++] = (uint32_t)i;
+    }
+    g_qsort_with_data(sorted, (int)named, sizeof *sorted, compare_entries, (void *)(uintptr_t)doc);
+
+    for (size_t i = 1; i < named; i++) {
+        IrekoVmxEntry a = ireko_vmx_entry(doc, sorted[i - 1]);
+        IrekoVmxEntry b = ireko_vmx_entry(doc, sorted[i]);
+        if (compare_names(&a, &b) == 0)
+            first[sorted[i]] = first[sorted[i - 1]];
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (first[i] != i)
+            func(data, first[i], i);
+    }
+}
