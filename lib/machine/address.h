@@ -1,6 +1,7 @@
-/* machine/address.h - where a machine's devices stand, agreed between who builds the machine and who
- * looks at it from inside: PCI slots on bus 0 of the 440BX. IDE is function 1 of slot 1 (PIIX).
- * SCSI unit M of scsiN is target M, LUN 0; SATA unit M is AHCI port M; NVMe has one unit, namespace 1. */
+/* machine/address.h - where a machine's devices stand, agreed between who builds the machine and
+ * who looks at it from inside: PCI slots on bus 0 of the 440BX. IDE is function 1 of slot 1 (PIIX).
+ * SCSI unit M of scsiN is target M, LUN 0; SATA unit M is AHCI port M; NVMe has one unit,
+ * namespace 1. */
 #pragma once
 
 #define IREKO_SLOT_VGA      0x02

@@ -11,9 +11,14 @@
 
 G_BEGIN_DECLS
 
-#define IREKO_MACHINE_DISKS_MAX 256
-#define IREKO_MACHINE_NICS_MAX  10
-#define IREKO_MACHINE_VCPUS_MAX 128
+#define IREKO_MACHINE_DISKS_MAX   256
+#define IREKO_MACHINE_NICS_MAX    10
+#define IREKO_MACHINE_VCPUS_MAX   128
+#define IREKO_MACHINE_SERIALS_MAX 4
+#define IREKO_MACHINE_MEMORY_MAX  (24u << 20)          /* MiB: 24 TiB, ESXi 8's largest machine */
+#define IREKO_MACHINE_DISK_MIN    ((uint64_t)1 << 20)  /* bytes that ireko.X:Y.size can ask for */
+#define IREKO_MACHINE_DISK_MAX    ((uint64_t)62 << 40) /* ... and VMware can */
+#define IREKO_MACHINE_KEYS_MAX    16384 /* entries of a .vmx that describes a machine */
 
 typedef enum { IREKO_BUS_SCSI, IREKO_BUS_SATA, IREKO_BUS_IDE, IREKO_BUS_NVME } IrekoBus;
 
@@ -44,7 +49,7 @@ typedef struct {
     IrekoScsiModel scsi_model; /* of its controller, for IREKO_BUS_SCSI */
     bool cdrom;
     char *file;            /* as the .vmx says it; NULL for an empty drive */
-    bool ssd;              /* virtualSSD */
+    bool ssd;              /* virtualSSD; always so on NVMe */
     bool nonpersistent;    /* mode = "independent-nonpersistent": writes are dropped */
     uint64_t create_bytes; /* ireko.X:Y.size: made at this size where missing; 0: must be there */
     unsigned line;         /* of its fileName, or of its present line */
@@ -60,7 +65,7 @@ typedef struct {
 
 typedef struct {
     unsigned index; /* N of serialN */
-    char *kind;     /* fileType: "file", "pipe", "network", "device"; NULL: none */
+    char *kind;     /* fileType: "file", "pipe", "network", "device"; NULL: not connected */
     char *file;     /* fileName */
 } IrekoSerial;
 
@@ -77,7 +82,7 @@ typedef struct {
     char *key; /* as written; of a malformed line the whole line */
     unsigned line;
     IrekoKeyStatus status;
-    char *reason; /* NULL for honoured and bookkeeping */
+    char *reason; /* why; a remark on an honoured key, or NULL; NULL for bookkeeping */
 } IrekoKeyNote;
 
 typedef struct {
@@ -95,7 +100,8 @@ typedef struct {
     unsigned vhv_line;                /* 0 where absent */
     bool hypervisor_hidden;           /* hypervisor.cpuid.v0 = FALSE */
     bool efi;
-    bool svga;
+    bool svga; /* svga.present; absent TRUE, but FALSE with ireko.image: those speak by serial port
+                */
     bool vnc;
     unsigned vnc_port; /* 0: a unix socket */
     char *vnc_password;
@@ -107,9 +113,10 @@ typedef struct {
 } IrekoMachine;
 
 /* Reads what DOC describes; FILE is its path, for messages. Returns a new machine (free with
- * ireko_machine_free), or NULL: IREKO_ERROR_SYNTAX for a value that cannot be meant (file:line, what
- * was got, what is allowed), IREKO_ERROR_UNSUPPORTED for a device that cannot be given (a virtualDev
- * that nobody knows, buslogic, virtualSSD on a bus that cannot say it). */
+ * ireko_machine_free), or NULL: IREKO_ERROR_SYNTAX for a value that cannot be meant (file:line,
+ * what was got, what is allowed), IREKO_ERROR_UNSUPPORTED for a device that cannot be given (a
+ * virtualDev that nobody knows, buslogic, virtualSSD on a CD-ROM), IREKO_ERROR_TOO_LARGE over a
+ * limit above. */
 IrekoMachine *
 ireko_machine_from_vmx(const IrekoVmx *doc, const char *file, GError **error);
 
