@@ -145,3 +145,18 @@ ireko_json_texts(IrekoJsonReader *reader, const char *key, size_t max, size_t te
     }
     return texts;
 }
+
+json_t *
+ireko_json_clipped(const char *text, size_t max)
+{
+    if (text == NULL)
+        return json_null();
+    g_autofree char *safe = ireko_text_safe(text, (size_t)-1);
+    if (strlen(safe) > max) {
+        char *cut = safe + max;
+        while (cut > safe && ((unsigned char)*cut & 0xc0) == 0x80)
+            cut--; /* not inside a character */
+        *cut = '\0';
+    }
+    return json_string(safe);
+}

@@ -64,3 +64,8 @@ ireko_json_object(IrekoJsonReader *reader, const char *key);
  * NULL. */
 GPtrArray *
 ireko_json_texts(IrekoJsonReader *reader, const char *key, size_t max, size_t text_max);
+
+/* TEXT as a JSON string of at most MAX bytes that is safe to print, cut where it is longer; null
+ * for NULL. So what this side writes is never what the other side refuses. */
+json_t *
+ireko_json_clipped(const char *text, size_t max);
