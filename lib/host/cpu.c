@@ -26,6 +26,7 @@
 #define MSR_PROCBASED_CTLS2 0x48b
 #define CTLS2_EPT           ((uint64_t)1 << 33) /* allowed-1 half, bit 1 */
 #define FEATURES_MAX        64
+#define FEATURE_LEN_MAX     32
 
 enum { EAX, EBX, ECX, EDX };
 
@@ -164,7 +165,7 @@ read_above(const IrekoHostSource *source, const char *flags, IrekoFacts *facts)
 static void
 add_feature(IrekoFacts *facts, const char *name)
 {
-    if (facts->hv_features->len < FEATURES_MAX)
+    if (facts->hv_features->len < FEATURES_MAX && strlen(name) <= FEATURE_LEN_MAX)
         g_ptr_array_add(facts->hv_features, g_strdup(name));
 }
 

@@ -5,17 +5,18 @@
 #include "base/text.h"
 #include "host/parts.h"
 
-#define TEXT_MAX     1024 /* bytes of any text */
-#define WORD_MAX     32   /* of a stable word or a feature's name */
-#define FEATURES_MAX 64
-#define PARAMS_MAX   128
-#define CPUS_MAX     65536
-#define BYTES_MAX    ((uint64_t)INT64_MAX)
+#define TEXT_MAX       1024 /* bytes of any text */
+#define WORD_MAX       32   /* of a stable word or a feature's name */
+#define NAME_MAX_BYTES 64
+#define FEATURES_MAX   64
+#define PARAMS_MAX     128
+#define CPUS_MAX       65536
+#define BYTES_MAX      ((uint64_t)INT64_MAX)
 
 static json_t *
 text_or_null(const char *text)
 {
-    return text != NULL ? json_string(text) : json_null();
+    return ireko_json_clipped(text, TEXT_MAX);
 }
 
 static json_t *
@@ -35,7 +36,7 @@ texts_json(const GPtrArray *texts)
 {
     json_t *list = json_array();
     for (guint i = 0; i < texts->len; i++)
-        (void)json_array_append_new(list, json_string(g_ptr_array_index(texts, i)));
+        (void)json_array_append_new(list, text_or_null(g_ptr_array_index(texts, i)));
     return list;
 }
 
@@ -157,7 +158,7 @@ take_disk(const json_t *object, GError **error)
 {
     IrekoJsonReader reader = ireko_json_reader(object, "facts of a disk");
     g_autoptr(IrekoDiskFact) disk = g_new0(IrekoDiskFact, 1);
-    disk->name = ireko_json_text(&reader, "name", WORD_MAX);
+    disk->name = ireko_json_text(&reader, "name", NAME_MAX_BYTES);
     if (disk->name != NULL && !ireko_text_is_name(disk->name))
         ireko_json_reader_fail(&reader, "name", "a device's name");
     disk->device = ireko_json_text_or_null(&reader, "device", WORD_MAX);
