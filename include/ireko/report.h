@@ -60,7 +60,9 @@ ireko_report_copy(const IrekoReport *report);
 void
 ireko_report_free(IrekoReport *report); /* NULL is fine */
 
-/* Whether the machine runs and every check of it held. */
+/* Whether the machine runs and no check of it is broken. A check whose seen is NULL with the cause
+ * "unknown" is neither kept nor broken: nobody inside could tell. Its ok is false, since nothing was
+ * proven, and it does not fail the machine. */
 bool
 ireko_report_ok(const IrekoReport *report);
 

@@ -34,8 +34,7 @@ ireko_nest_check_guests(const IrekoFacts *facts, unsigned level, const IrekoMach
 
 /* The proof of MACHINE, run under ACCEL by a layer with facts OUTER: appends its checks to REPORT.
  * INNER are the facts from inside it; NULL where nobody inside can tell: then every check is there,
- * its "seen" unknown. BOOT_IMAGE_BYTES is the size of the built-in image at the boot disk's place, 0
- * without one. */
+ * its "seen" unknown. HAS_GUESTS: the lab puts machines into it, so that it needs assistance. */
 void
 ireko_nest_prove(IrekoReport *report,
                  const IrekoMachine *machine,
