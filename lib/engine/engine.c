@@ -1,0 +1,257 @@
+/* engine/engine.c - starts, finds and ends machines; the one caller of the engines' tables. */
+#include "engine/engine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/ops.h"
+#include "engine/process.h"
+
+#define LAST_WORDS_MS 2000  /* from the end of a control channel to the end of its process */
+#define KILL_MS       20000 /* a killed process of many gigabytes takes its time */
+
+struct IrekoVm {
+    const IrekoEngine *engine;
+    IrekoProcess *process;
+    int dir_fd;
+};
+
+void
+ireko_drive_free(IrekoDrive *drive)
+{
+    if (drive == NULL)
+        return;
+    g_free(drive->path);
+    g_free(drive);
+}
+
+void
+ireko_vm_free(IrekoVm *vm)
+{
+    if (vm == NULL)
+        return;
+    ireko_process_free(vm->process);
+    ireko_fd_close(&vm->dir_fd);
+    g_free(vm);
+}
+
+bool
+ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error)
+{
+    g_autofree char *version = NULL;
+    if (!engine->probe(&version, error))
+        return false;
+    g_assert(version != NULL);
+    if (ret_version != NULL)
+        *ret_version = g_steal_pointer(&version);
+    return true;
+}
+
+static void
+assert_spec(const IrekoSpec *spec)
+{
+    g_assert(spec->machine != NULL && spec->id != NULL && spec->drives != NULL);
+    g_assert(spec->boot == NULL || (spec->boot->kernel != NULL && spec->boot->root != NULL));
+}
+
+char **
+ireko_engine_plan(const IrekoEngine *engine, const IrekoSpec *spec, GError **error)
+{
+    assert_spec(spec);
+    char **argv = engine->plan(spec, error);
+    g_assert(argv == NULL || argv[0] != NULL);
+    return argv;
+}
+
+static int
+open_folder(const char *dir, GError **error)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        ireko_error_from_errno(error, errno, "cannot open the machine's folder '%s'", dir);
+    return fd;
+}
+
+/* Ends PROCESS for good. */
+static bool
+kill_and_wait(const IrekoProcess *process, GError **error)
+{
+    if (!ireko_process_signal(process, SIGKILL, error))
+        return false;
+    if (ireko_process_wait(process, ireko_deadline_in_ms(KILL_MS), error))
+        return true;
+    g_prefix_error_literal(error, "the machine's process was killed and is still there: ");
+    return false;
+}
+
+/* The error of a machine whose process ended by itself; SEEN is what was noticed first. */
+static void
+explain_death(const IrekoEngine *engine, int dir_fd, const GError *seen, GError **error)
+{
+    g_autofree char *words = ireko_process_log_tail(dir_fd);
+    if (*words == '\0')
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                    "the machine's process ended without a word (%s)", seen->message);
+    else if (engine->explain != NULL)
+        engine->explain(words, error);
+    else
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE, words);
+}
+
+/* Waits until the machine runs. A control channel that ends is the process's own end: what it wrote
+ * then says more than the channel. */
+static bool
+await_running(const IrekoVm *vm, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    g_autoptr(GError) seen = NULL;
+    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", &seen);
+    if (control_fd >= 0 && vm->engine->await(control_fd, deadline, cancel_fd, &seen))
+        return true;
+    if (!g_error_matches(seen, IREKO_ERROR, IREKO_ERROR_CANCELLED) &&
+        !g_error_matches(seen, IREKO_ERROR, IREKO_ERROR_TIMEOUT) &&
+        ireko_process_wait(vm->process, ireko_deadline_in_ms(LAST_WORDS_MS), NULL))
+        explain_death(vm->engine, vm->dir_fd, seen, error);
+    else
+        g_propagate_error(error, g_steal_pointer(&seen));
+    return false;
+}
+
+static IrekoVm *
+vm_new(const IrekoEngine *engine, IrekoProcess *process, int dir_fd)
+{
+    IrekoVm *vm = g_new0(IrekoVm, 1);
+    vm->engine = engine;
+    vm->process = process;
+    vm->dir_fd = dir_fd;
+    return vm;
+}
+
+/* Starts ARGV in the folder DIR_FD, which is claimed by LOCK_FD; owns both. */
+static IrekoVm *
+launch(const IrekoEngine *engine,
+       char **argv,
+       const char *dir,
+       int dir_fd,
+       int lock_fd,
+       GError **error)
+{
+    GError *seen = NULL;
+    IrekoProcess *process = ireko_process_start(argv, dir, dir_fd, lock_fd, &seen);
+    if (process != NULL)
+        return vm_new(engine, process, dir_fd);
+
+    if (g_error_matches(seen, IREKO_ERROR, IREKO_ERROR_REMOTE))
+        explain_death(engine, dir_fd, seen, error);
+    else
+        g_propagate_error(error, g_steal_pointer(&seen));
+    g_clear_error(&seen);
+    ireko_process_tidy(dir_fd);
+    ireko_fd_close(&dir_fd);
+    return NULL;
+}
+
+IrekoVm *
+ireko_vm_start(const IrekoEngine *engine,
+               const IrekoSpec *spec,
+               const char *dir,
+               IrekoDeadline deadline,
+               int cancel_fd,
+               GError **error)
+{
+    g_auto(GStrv) argv = ireko_engine_plan(engine, spec, error);
+    if (argv == NULL)
+        return NULL;
+    IREKO_AUTOFD dir_fd = open_folder(dir, error);
+    IREKO_AUTOFD lock_fd = dir_fd < 0 ? -1 : ireko_process_claim(dir_fd, error);
+    if (lock_fd < 0)
+        return NULL;
+    if (engine->prepare != NULL && !engine->prepare(spec, dir_fd, error)) {
+        ireko_fd_close(&lock_fd);
+        ireko_process_tidy(dir_fd);
+        return NULL;
+    }
+
+    g_autoptr(IrekoVm) vm =
+        launch(engine, argv, dir, ireko_fd_steal(&dir_fd), ireko_fd_steal(&lock_fd), error);
+    if (vm == NULL)
+        return NULL;
+    if (await_running(vm, deadline, cancel_fd, error))
+        return g_steal_pointer(&vm);
+    (void)kill_and_wait(vm->process, NULL);
+    ireko_process_tidy(vm->dir_fd);
+    return NULL;
+}
+
+IrekoVm *
+ireko_vm_attach(const IrekoEngine *engine, const char *dir, GError **error)
+{
+    IREKO_AUTOFD dir_fd = open_folder(dir, error);
+    if (dir_fd < 0)
+        return NULL;
+    IrekoProcess *process = ireko_process_attach(dir_fd, error);
+    return process == NULL ? NULL : vm_new(engine, process, ireko_fd_steal(&dir_fd));
+}
+
+bool
+ireko_vm_is_alive(IrekoVm *vm)
+{
+    return ireko_process_is_alive(vm->process);
+}
+
+static bool
+is_channel(const char *name)
+{
+    if (strcmp(name, "console") == 0)
+        return true;
+    return g_str_has_prefix(name, "agent.") && strlen(name) == strlen("agent.0") &&
+           name[6] >= '0' && name[6] < '0' + IREKO_ENGINE_AGENT_PORTS;
+}
+
+int
+ireko_vm_connect(IrekoVm *vm, const char *channel, GError **error)
+{
+    if (!is_channel(channel)) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                    "a machine has no channel '%s': console, agent.0 to agent.%d", channel,
+                    IREKO_ENGINE_AGENT_PORTS - 1);
+        return -1;
+    }
+    if (!ireko_process_is_alive(vm->process)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE, "the machine does not run");
+        return -1;
+    }
+    return ireko_fd_connect_at(vm->dir_fd, channel, error);
+}
+
+bool
+ireko_vm_press_power(IrekoVm *vm, GError **error)
+{
+    if (!ireko_process_is_alive(vm->process)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE, "the machine does not run");
+        return false;
+    }
+    return vm->engine->press_power(vm->process, vm->dir_fd, error);
+}
+
+/* SIGTERM needs nobody else to be away from the control socket, and QEMU flushes on it. */
+bool
+ireko_vm_end(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    if (!ireko_process_signal(vm->process, SIGTERM, error))
+        return false;
+    if (!ireko_process_wait(vm->process, deadline, NULL) && !kill_and_wait(vm->process, error))
+        return false;
+    ireko_process_tidy(vm->dir_fd);
+    return true;
+}
+
+char *
+ireko_vm_log_tail(const char *dir)
+{
+    IREKO_AUTOFD dir_fd = open_folder(dir, NULL);
+    return dir_fd < 0 ? g_strdup("") : ireko_process_log_tail(dir_fd);
+}

@@ -1,0 +1,97 @@
+/* engine/fake/fake.c - an engine whose machine is a small program: for tests of what is above
+ * engines.
+ *
+ * The program is the one that IREKO_FAKE_GUEST names. It is started, found, reached and ended as
+ * QEMU is; on its control socket it says "ready" and a line end when its machine runs, SIGUSR1 is
+ * its power button. It is told what it stands for by its arguments. */
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/ops.h"
+
+#define PROGRAM_VAR "IREKO_FAKE_GUEST"
+
+static const char *
+find_program(GError **error)
+{
+    const char *named = g_getenv(PROGRAM_VAR);
+    if (named != NULL && access(named, X_OK) == 0)
+        return named;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                "the fake engine needs the program that " PROGRAM_VAR " names: '%s'",
+                named != NULL ? named : "");
+    return NULL;
+}
+
+static bool
+probe(char **ret_version, GError **error)
+{
+    if (find_program(error) == NULL)
+        return false;
+    *ret_version = g_strdup("fake");
+    return true;
+}
+
+/* PROGRAM --id ID --vmx FILE --accel kvm|tcg --hv none|svm|vmx [--kernel FILE --append TEXT] and
+ * --disk DEVICE PATH for each. */
+static char **
+plan(const IrekoSpec *spec, GError **error)
+{
+    static const char *const hvs[] = {
+        [IREKO_HV_NONE] = "none",
+        [IREKO_HV_SVM] = "svm",
+        [IREKO_HV_VMX] = "vmx",
+    };
+    const char *program = find_program(error);
+    if (program == NULL)
+        return NULL;
+    g_autoptr(GStrvBuilder) argv = g_strv_builder_new();
+    IrekoHv hv = spec->machine->vhv ? spec->offer : IREKO_HV_NONE;
+    const char *accel = spec->kvm ? "kvm" : "tcg";
+    g_strv_builder_add_many(argv, program, "--id", spec->id, "--vmx", spec->machine->file, NULL);
+    g_strv_builder_add_many(argv, "--accel", accel, "--hv", hvs[hv], NULL);
+    if (spec->boot != NULL)
+        g_strv_builder_add_many(argv, "--kernel", spec->boot->kernel, NULL);
+    if (spec->boot != NULL && spec->boot->cmdline != NULL)
+        g_strv_builder_add_many(argv, "--append", spec->boot->cmdline, NULL);
+    for (unsigned i = 0; i < spec->drives->len; i++) {
+        const IrekoDrive *drive = g_ptr_array_index(spec->drives, i);
+        g_strv_builder_add_many(argv, "--disk", drive->disk->device, drive->path, NULL);
+    }
+    return g_strv_builder_end(argv);
+}
+
+static bool
+await(int control_fd, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    static const char ready[] = "ready\n";
+    IREKO_AUTOFD fd = control_fd;
+    for (size_t have = 0; have < strlen(ready); have++) {
+        char c = 0;
+        if (!ireko_fd_wait(fd, POLLIN, deadline, cancel_fd, error))
+            return false;
+        if (read(fd, &c, 1) != 1 || c != ready[have]) {
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                                "the fake guest did not say that it is ready");
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+press_power(const IrekoProcess *process, int dir_fd, GError **error)
+{
+    (void)dir_fd;
+    return ireko_process_signal(process, SIGUSR1, error);
+}
+
+const IrekoEngine ireko_engine_fake = {
+    .name = "fake",
+    .probe = probe,
+    .plan = plan,
+    .await = await,
+    .press_power = press_power,
+};

@@ -1,0 +1,31 @@
+/* engine/ops.h - what an engine is made of. Only engine.c calls this table. Every engine runs a
+ * machine as one process in the manner of process.h, so that finding, ending and connecting are
+ * common to all; what differs stands here. */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/process.h"
+
+struct IrekoEngine {
+    const char *name;
+
+    /* As ireko_engine_probe; RET_VERSION is never NULL. */
+    bool (*probe)(char **ret_version, GError **error);
+
+    /* As ireko_engine_plan. */
+    char **(*plan)(const IrekoSpec *spec, GError **error);
+
+    /* Puts what the plan counts on into the claimed folder DIR_FD. NULL: nothing is needed. */
+    bool (*prepare)(const IrekoSpec *spec, int dir_fd, GError **error);
+
+    /* Talks over CONTROL_FD, a connection to the control socket that it owns, until the machine
+     * runs. */
+    bool (*await)(int control_fd, IrekoDeadline deadline, int cancel_fd, GError **error);
+
+    /* Presses the power button. */
+    bool (*press_power)(const IrekoProcess *process, int dir_fd, GError **error);
+
+    /* Sets the error that WORDS, the end of a dead process's log, stand for. NULL: the words say it
+     * themselves. */
+    void (*explain)(const char *words, GError **error);
+};

@@ -1,0 +1,409 @@
+/* engine/qemu/argv.c - a machine as QEMU's command line.
+ *
+ * Pure, and always the same for the same machine, so that golden files can show it: sockets are
+ * descriptors with fixed numbers and files of the machine's folder are named through one (see
+ * process.h), names of disks and network cards are hashes of the machine's own.
+ *
+ * Nothing is left to QEMU's defaults that the guest could see and that the .vmx speaks about:
+ * hardware assistance is given or taken away in so many words, since "-cpu max" and "-cpu host"
+ * have it. Values from files travel as JSON, or with their commas doubled where QEMU has no JSON
+ * form.
+ */
+#include "engine/qemu/argv.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "engine/process.h"
+#include "machine/address.h"
+
+#define VNC_PORT_FIRST 5900 /* QEMU counts displays from here */
+#define SERIALS_MAX    4    /* of a PC */
+#define MAC_DIGITS     6
+#define VMWARE_OUI     "00:0c:29" /* of the addresses that VMware makes up */
+
+G_STATIC_ASSERT(IREKO_PROCESS_FD_AGENT + IREKO_ENGINE_AGENT_PORTS == IREKO_PROCESS_FD_DIR);
+
+void
+ireko_qemu_add(GPtrArray *argv, const char *option, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_ptr_array_add(argv, g_strdup(option));
+    g_ptr_array_add(argv, g_strdup_vprintf(format, args));
+    va_end(args);
+}
+
+void
+ireko_qemu_add_json(GPtrArray *argv, const char *option, json_t *object)
+{
+    g_assert(object != NULL); /* texts in it were checked to be UTF-8 */
+    char *text = json_dumps(object, JSON_COMPACT);
+    ireko_qemu_add(argv, option, "%s", text);
+    free(text);
+    json_decref(object);
+}
+
+char *
+ireko_qemu_escape(const char *text)
+{
+    g_auto(GStrv) parts = g_strsplit(text, ",", -1);
+    return g_strjoinv(",,", parts);
+}
+
+char *
+ireko_qemu_stable_name(const IrekoSpec *spec, const char *part, unsigned count)
+{
+    g_autofree char *whole = g_strdup_printf("%s/%s", spec->id, part);
+    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, whole, -1);
+    return g_strndup(hash, count);
+}
+
+bool
+ireko_qemu_check_path(const char *path, GError **error)
+{
+    if (g_utf8_validate(path, -1, NULL))
+        return true;
+    g_autofree char *shown = g_utf8_make_valid(path, -1);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                "QEMU cannot be given the file name '%s', which is not UTF-8: rename the file",
+                shown);
+    return false;
+}
+
+bool
+ireko_qemu_wants_efi(const IrekoSpec *spec)
+{
+    return spec->machine->efi && spec->boot == NULL;
+}
+
+/* ---- parts ---- */
+
+static void
+add_flag(GPtrArray *argv, const char *flag)
+{
+    g_ptr_array_add(argv, g_strdup(flag));
+}
+
+static void
+add_identity(GPtrArray *argv, const IrekoSpec *spec)
+{
+    g_autofree char *id = ireko_qemu_escape(spec->id);
+    ireko_qemu_add(argv, "-name", "%s", id);
+    add_flag(argv, "-nodefaults");
+    add_flag(argv, "-no-user-config");
+    /* spawn=deny and the rest hold for the threads too. Giving up root needs setuid(2), which
+     * elevateprivileges=deny takes away; no_new_privs is set for every machine before it is QEMU.
+     */
+    ireko_qemu_add(argv, "-sandbox", "on,obsolete=deny,spawn=deny,resourcecontrol=deny%s",
+                   spec->drop_root ? "" : ",elevateprivileges=deny");
+    if (spec->drop_root)
+        ireko_qemu_add(argv, "-runas", "nobody");
+}
+
+static void
+add_cpu(GPtrArray *argv, const IrekoSpec *spec)
+{
+    IrekoHv hv = spec->machine->vhv ? spec->offer : IREKO_HV_NONE;
+    const char *assistance = hv == IREKO_HV_SVM   ? "svm=on,npt=on,vmx=off"
+                             : hv == IREKO_HV_VMX ? "vmx=on,svm=off"
+                                                  : "svm=off,vmx=off";
+    const char *hidden = !spec->machine->hypervisor_hidden ? ""
+                         : spec->kvm                       ? ",hypervisor=off,kvm=off"
+                                                           : ",hypervisor=off,tcg-cpuid=off";
+    ireko_qemu_add(argv, "-accel", "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
+    ireko_qemu_add(argv, "-cpu", "%s,%s%s", spec->kvm ? "host" : "max", assistance, hidden);
+}
+
+static bool
+add_board(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+{
+    const IrekoMachine *m = spec->machine;
+    unsigned cores = MAX(m->cores_per_socket, 1);
+    if (m->vcpus % cores != 0) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "%s:%u: numvcpus = %u is not a multiple of cpuid.coresPerSocket = %u", m->file,
+                    m->vcpus_line, m->vcpus, cores);
+        return false;
+    }
+    /* VMware's own tools, in a guest that was installed there, look for its backdoor port */
+    ireko_qemu_add(argv, "-machine", "pc,memory-backend=ram,vmport=%s%s",
+                   spec->boot == NULL ? "on" : "off",
+                   ireko_qemu_wants_efi(spec) ? ",pflash0=efi-code,pflash1=efi-vars" : "");
+    add_cpu(argv, spec);
+    ireko_qemu_add(argv, "-smp", "%u,sockets=%u,cores=%u,threads=1", m->vcpus, m->vcpus / cores,
+                   cores);
+    ireko_qemu_add(argv, "-m", "%uM", m->memory_mib);
+    ireko_qemu_add(argv, "-object", "memory-backend-ram,id=ram,size=%uM", m->memory_mib);
+    ireko_qemu_add(argv, "-rtc", "base=utc");
+    if (m->uuid != NULL)
+        ireko_qemu_add(argv, "-uuid", "%s", m->uuid);
+    return true;
+}
+
+static void
+add_flash(GPtrArray *argv, const char *name, const char *path, bool read_only)
+{
+    /* clang-format off */
+    ireko_qemu_add_json(argv, "-blockdev", json_pack(
+        "{s:s, s:s, s:b, s:{s:s, s:s, s:b, s:b}}",
+        "driver", "raw", "node-name", name, "read-only", read_only,
+        "file", "driver", "file", "filename", path, "read-only", read_only, "auto-read-only", false));
+    /* clang-format on */
+}
+
+static bool
+add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
+{
+    if (spec->boot != NULL) {
+        ireko_qemu_add(argv, "-kernel", "%s", spec->boot->kernel);
+        if (spec->boot->initrd != NULL)
+            ireko_qemu_add(argv, "-initrd", "%s", spec->boot->initrd);
+        if (spec->boot->cmdline != NULL)
+            ireko_qemu_add(argv, "-append", "%s", spec->boot->cmdline);
+        add_flag(argv, "-no-reboot"); /* its panic ends the machine, where it is seen */
+        return true;
+    }
+    if (!ireko_qemu_wants_efi(spec))
+        return true;
+    if (host->efi_code == NULL) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                            "firmware = \"efi\" needs OVMF, which is not here: apt install ovmf");
+        return false;
+    }
+    add_flash(argv, "efi-code", host->efi_code, true);
+    add_flash(argv, "efi-vars", IREKO_PROCESS_DIR "/" IREKO_QEMU_EFI_VARS, false);
+    return true;
+}
+
+/* ---- network ---- */
+
+static const char *
+nic_model(IrekoNicModel model)
+{
+    static const char *const models[] = {
+        [IREKO_NIC_VLANCE] = "pcnet",
+        [IREKO_NIC_E1000] = "e1000",
+        [IREKO_NIC_E1000E] = "e1000e",
+        [IREKO_NIC_VMXNET3] = "vmxnet3",
+    };
+    return models[model];
+}
+
+static char *
+made_up_mac(const IrekoSpec *spec, const char *name)
+{
+    g_autofree char *digits = ireko_qemu_stable_name(spec, name, MAC_DIGITS);
+    return g_strdup_printf(VMWARE_OUI ":%.2s:%.2s:%.2s", digits, digits + 2, digits + 4);
+}
+
+/* Only NAT leads out. A hub of its own joins the card to nothing, and the guest still finds a card
+ * with a link. */
+static void
+add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
+{
+    g_autofree char *name = g_strdup_printf("ethernet%u", nic->index);
+    g_autofree char *made_up = nic->mac == NULL ? made_up_mac(spec, name) : NULL;
+    g_autofree char *address = g_strdup_printf("0x%x", IREKO_SLOT_ETHERNET + nic->index);
+    if (nic->connection == IREKO_CONNECT_NAT && nic->start_connected)
+        ireko_qemu_add(argv, "-netdev", "user,id=net%u", nic->index);
+    else
+        ireko_qemu_add(argv, "-netdev", "hubport,id=net%u,hubid=%u", nic->index, nic->index);
+    g_autofree char *netdev = g_strdup_printf("net%u", nic->index);
+    /* clang-format off */
+    ireko_qemu_add_json(argv, "-device", json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s}",
+        "driver", nic_model(nic->model), "id", name, "addr", address, "netdev", netdev,
+        "mac", made_up != NULL ? made_up : nic->mac,
+        "romfile", "")); /* no waiting for a network boot */
+    /* clang-format on */
+}
+
+/* ---- serial ports and the agent ---- */
+
+static void
+add_port(GPtrArray *argv, unsigned index, const char *chardev)
+{
+    ireko_qemu_add(argv, "-device", "isa-serial,index=%u,chardev=%s", index, chardev);
+}
+
+/* The file of a serial port, inside the folder of the .vmx: a .vmx from elsewhere writes nowhere
+ * else. */
+static char *
+serial_path(const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
+{
+    g_autofree char *folder = g_path_get_dirname(spec->machine->file);
+    g_autofree char *within = g_strconcat(folder, "/", NULL);
+    g_auto(GStrv) segments = g_strsplit(serial->file, "/", -1);
+    bool inside = g_path_is_absolute(serial->file) ? g_str_has_prefix(serial->file, within) : true;
+    if (!inside || g_strv_contains((const char *const *)segments, "..")) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "serial%u.fileName = '%s' is outside the folder of the .vmx: name a file in it",
+                    serial->index, serial->file);
+        return NULL;
+    }
+    return g_path_is_absolute(serial->file) ? g_strdup(serial->file)
+                                            : g_build_filename(folder, serial->file, NULL);
+}
+
+/* The first serial port is the console whatever the .vmx says of it; a file gets a copy. */
+static bool
+add_console(GPtrArray *argv, const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
+{
+    g_autofree char *copy = NULL;
+    if (serial != NULL && serial->file != NULL && g_strcmp0(serial->kind, "file") == 0) {
+        g_autofree char *path = serial_path(spec, serial, error);
+        if (path == NULL)
+            return false;
+        g_autofree char *escaped = ireko_qemu_escape(path);
+        copy = g_strconcat(",logappend=on,logfile=", escaped, NULL);
+    }
+    ireko_qemu_add(argv, "-chardev", "socket,id=console,fd=%d,server=on,wait=off%s",
+                   IREKO_PROCESS_FD_CONSOLE, copy != NULL ? copy : "");
+    add_port(argv, 0, "console");
+    return true;
+}
+
+/* What is behind a port besides the console: a file, a socket where VMware has a pipe, else
+ * nothing: the port is there. */
+static char *
+serial_backend(const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
+{
+    bool is_file = g_strcmp0(serial->kind, "file") == 0;
+    bool is_pipe = g_strcmp0(serial->kind, "pipe") == 0;
+    if (serial->file == NULL || (!is_file && !is_pipe))
+        return g_strdup_printf("null,id=serial%u", serial->index);
+    g_autofree char *path = serial_path(spec, serial, error);
+    if (path == NULL)
+        return NULL;
+    g_autofree char *escaped = ireko_qemu_escape(path);
+    if (is_file)
+        return g_strdup_printf("file,id=serial%u,append=on,path=%s", serial->index, escaped);
+    if (strlen(path) < sizeof((struct sockaddr_un *)NULL)->sun_path)
+        return g_strdup_printf("socket,id=serial%u,server=on,wait=off,path=%s", serial->index,
+                               escaped);
+    g_set_error(
+        error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+        "serial%u.fileName: the socket's path '%s' has more than %zu bytes: move the .vmx to a "
+        "folder with a shorter path",
+        serial->index, path, sizeof((struct sockaddr_un *)NULL)->sun_path - 1);
+    return NULL;
+}
+
+static const IrekoSerial *
+find_serial(const IrekoMachine *machine, unsigned index)
+{
+    for (unsigned i = 0; i < machine->serials->len; i++) {
+        const IrekoSerial *serial = g_ptr_array_index(machine->serials, i);
+        if (serial->index == index)
+            return serial;
+    }
+    return NULL;
+}
+
+static bool
+add_serials(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+{
+    if (!add_console(argv, spec, find_serial(spec->machine, 0), error))
+        return false;
+    for (unsigned index = 1; index < SERIALS_MAX; index++) {
+        const IrekoSerial *serial = find_serial(spec->machine, index);
+        if (serial == NULL)
+            continue;
+        g_autofree char *backend = serial_backend(spec, serial, error);
+        if (backend == NULL)
+            return false;
+        g_autofree char *name = g_strdup_printf("serial%u", index);
+        ireko_qemu_add(argv, "-chardev", "%s", backend);
+        add_port(argv, index, name);
+    }
+    return true;
+}
+
+/* Only a built-in image has an agent; elsewhere nothing is put in that VMware has not. */
+static void
+add_agent(GPtrArray *argv)
+{
+    ireko_qemu_add(argv, "-device", "virtio-serial-pci,id=agent,addr=0x%x", IREKO_SLOT_AGENT);
+    for (int n = 0; n < IREKO_ENGINE_AGENT_PORTS; n++) {
+        ireko_qemu_add(argv, "-chardev", "socket,id=agent%d,fd=%d,server=on,wait=off", n,
+                       IREKO_PROCESS_FD_AGENT + n);
+        ireko_qemu_add(
+            argv, "-device",
+            "virtserialport,bus=agent.0,nr=%d,chardev=agent%d,name=" IREKO_ENGINE_PORT_NAME ".%d",
+            n + 1, n, n);
+    }
+}
+
+/* ---- display ---- */
+
+static bool
+check_vnc(const IrekoMachine *m, GError **error)
+{
+    if (m->vnc_port == 0)
+        return true;
+    if (m->vnc_port < VNC_PORT_FIRST) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "RemoteDisplay.vnc.port = %u: QEMU has ports from %d on", m->vnc_port,
+                    VNC_PORT_FIRST);
+        return false;
+    }
+    if (m->vnc_password != NULL)
+        return true;
+    g_set_error(
+        error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+        "RemoteDisplay.vnc.port = %u without a password shows the screen to every user of this "
+        "host: set RemoteDisplay.vnc.password, or remove the port for a socket of your own",
+        m->vnc_port);
+    return false;
+}
+
+static bool
+add_display(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+{
+    const IrekoMachine *m = spec->machine;
+    ireko_qemu_add(argv, "-vga", "none");
+    ireko_qemu_add(argv, "-display", "none");
+    if ((m->svga && spec->boot == NULL) || m->vnc)
+        ireko_qemu_add(argv, "-device", "vmware-svga,id=svga,addr=0x%x", IREKO_SLOT_VGA);
+    if (!m->vnc)
+        return true;
+    if (!check_vnc(m, error))
+        return false;
+
+    const char *secret = m->vnc_password == NULL ? "" : ",password-secret=vnc-secret";
+    if (m->vnc_password != NULL)
+        ireko_qemu_add(argv, "-object",
+                       "secret,id=vnc-secret,file=" IREKO_PROCESS_DIR "/" IREKO_QEMU_VNC_SECRET);
+    if (m->vnc_port == 0)
+        ireko_qemu_add(argv, "-vnc", "unix:" IREKO_PROCESS_DIR "/vnc%s", secret);
+    else
+        ireko_qemu_add(argv, "-vnc", "127.0.0.1:%u%s", m->vnc_port - VNC_PORT_FIRST, secret);
+    return true;
+}
+
+/* ---- the whole ---- */
+
+char **
+ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
+{
+    g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+    add_flag(argv, host->program);
+    add_identity(argv, spec);
+    if (!add_board(argv, spec, error) || !add_boot(argv, spec, host, error) ||
+        !ireko_qemu_add_disks(argv, spec, error))
+        return NULL;
+    for (unsigned i = 0; i < spec->machine->nics->len; i++)
+        add_nic(argv, spec, g_ptr_array_index(spec->machine->nics, i));
+    if (!add_serials(argv, spec, error) || !add_display(argv, spec, error))
+        return NULL;
+    if (spec->boot != NULL)
+        add_agent(argv);
+    ireko_qemu_add(argv, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off",
+                   IREKO_PROCESS_FD_CONTROL);
+    ireko_qemu_add(argv, "-mon", "chardev=qmp,mode=control");
+    g_ptr_array_add(argv, NULL);
+    g_ptr_array_set_free_func(argv, NULL);
+    return (char **)g_ptr_array_steal(argv, NULL);
+}

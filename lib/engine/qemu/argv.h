@@ -1,0 +1,53 @@
+/* engine/qemu/argv.h - a machine as QEMU's command line; pure. */
+#pragma once
+
+#include <jansson.h>
+
+#include "engine/engine.h"
+
+/* What the command line takes from the host besides the machine. */
+typedef struct {
+    const char *program;  /* "qemu-system-x86_64" */
+    const char *efi_code; /* OVMF's code; NULL where it is not installed */
+} IrekoQemuHost;
+
+/* The machine's EFI variables and VNC password, files of its folder that the command line names. */
+#define IREKO_QEMU_EFI_VARS   "efivars.fd"
+#define IREKO_QEMU_VNC_SECRET "vnc.secret"
+
+/* Whether the machine boots by EFI: a built-in image has an entry of its own and needs no firmware's
+ * help. */
+bool
+ireko_qemu_wants_efi(const IrekoSpec *spec);
+
+/* QEMU's command line for SPEC; free with g_strfreev. NULL: IREKO_ERROR_UNSUPPORTED for what QEMU
+ * cannot give, IREKO_ERROR_NOT_FOUND for a disk without a file or for missing firmware. */
+char **
+ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error);
+
+/* The parts of it. ARGV gets char *. */
+
+/* Controllers, disks and CD-ROMs. */
+bool
+ireko_qemu_add_disks(GPtrArray *argv, const IrekoSpec *spec, GError **error);
+
+/* OPTION and its value. Nothing that comes from a file may be in FORMAT's arguments unless QEMU takes
+ * the whole value as it stands: QEMU reads commas. */
+void
+ireko_qemu_add(GPtrArray *argv, const char *option, const char *format, ...) G_GNUC_PRINTF(3, 4);
+
+/* OPTION and OBJECT, which it takes over, as JSON: no name in it can become an option. */
+void
+ireko_qemu_add_json(GPtrArray *argv, const char *option, json_t *object);
+
+/* TEXT with its commas doubled, for the values that QEMU takes in no other form. */
+char *
+ireko_qemu_escape(const char *text);
+
+/* A name of COUNT hex digits that is always the same for this PART of this machine and no other. */
+char *
+ireko_qemu_stable_name(const IrekoSpec *spec, const char *part, unsigned count);
+
+/* Sets an error and returns false where PATH cannot be told to QEMU. */
+bool
+ireko_qemu_check_path(const char *path, GError **error);
