@@ -96,8 +96,10 @@ typedef struct {
                 void (*emit)(void *emit_data, json_t *report),
                 void *emit_data,
                 GError **error);
-    /* Connects to CHANNEL ("agent" or "console") of the guest NAME; a descriptor or -1. */
-    int (*connect)(void *data, const char *name, const char *channel, GError **error);
+    /* Connects to CHANNEL ("agent" or "console") of the guest NAME; a descriptor or -1. RET_HOLD
+     * may be set to another that is closed after it. */
+    int (*connect)(
+        void *data, const char *name, const char *channel, int *ret_hold, GError **error);
     bool (*stop)(void *data, GError **error);
     void *data;
 } IrekoAgentHandlers;

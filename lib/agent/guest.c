@@ -81,7 +81,8 @@ answer_bytes(
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "request has no '%s'", field);
         return false;
     }
-    IREKO_AUTOFD far = talk->handlers->connect(talk->handlers->data, name, channel, error);
+    IREKO_AUTOFD hold = -1;
+    IREKO_AUTOFD far = talk->handlers->connect(talk->handlers->data, name, channel, &hold, error);
     if (far < 0)
         return false;
     if (say(talk, json_pack("{s:b}", "done", 1)) && await_go(ireko_jsonl_fd(talk->channel)))

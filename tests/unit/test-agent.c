@@ -60,9 +60,10 @@ static int
 start_layer(const char *path, Layer **ret_layer);
 
 static int
-connect_guest(void *data, const char *name, const char *channel, GError **error)
+connect_guest(
+    void *data, const char *name, const char *channel, int *ret_hold, GError **error)
 {
-    (void)data;
+    (void)data, (void)ret_hold;
     if (g_strcmp0(name, "b") != 0) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "no guest '%s'", name);
         return -1;

@@ -1,0 +1,111 @@
+/* cli/cli.h - what the verbs share. The command line sees only <ireko/...>. */
+#pragma once
+
+#include <stdbool.h>
+
+#include <ireko/lab.h>
+
+#define EXIT_DONE  0
+#define EXIT_NO    1 /* failed, or the answer is no */
+#define EXIT_USAGE 2
+
+typedef struct {
+    const char *name;
+    const char *synopsis; /* behind "ireko NAME " */
+    const char *summary;  /* one line */
+    const char *help;     /* what it teaches: paragraphs and examples */
+    int (*run)(int argc, char **argv, GError **error);
+} Command;
+
+/* All verbs, ended by one without a name; in the order of help. */
+extern const Command cli_commands[];
+
+int
+cmd_up(int argc, char **argv, GError **error);
+int
+cmd_ps(int argc, char **argv, GError **error);
+int
+cmd_verify(int argc, char **argv, GError **error);
+int
+cmd_down(int argc, char **argv, GError **error);
+int
+cmd_console(int argc, char **argv, GError **error);
+int
+cmd_exec(int argc, char **argv, GError **error);
+int
+cmd_run(int argc, char **argv, GError **error);
+int
+cmd_image(int argc, char **argv, GError **error);
+int
+cmd_agent(int argc, char **argv, GError **error);
+
+/* options.c: parses the options ENTRIES of the verb argv[0]; stops at the first word that is none.
+ * What is left is in ARGV[1] to ARGV[ARGC - 1], LEAST to MOST words (MOST < 0: any number). False
+ * after
+ * --help (RET_STATUS is EXIT_DONE) and with an error (EXIT_USAGE). */
+bool
+cli_parse(int *argc,
+          char ***argv,
+          const GOptionEntry *entries,
+          const int least_most[2],
+          int *ret_status,
+          GError **error);
+
+/* Checks --accel: "auto" becomes NULL. */
+bool
+cli_check_accel(char **accel, GError **error);
+
+/* Prints the help of all verbs. */
+void
+cli_print_help(void);
+
+/* terminal.c */
+bool
+cli_is_terminal(int fd);
+unsigned
+cli_columns(void);
+unsigned
+cli_rows(void);
+
+/* An fd that becomes readable at the first Ctrl-C (or SIGTERM, SIGHUP); the second ends the
+ * program. */
+int
+cli_cancel_fd(void);
+
+/* The path of this program, for the guest images; free with g_free. */
+char *
+cli_program(void);
+
+/* Carries bytes between the terminal and FD until the user types Ctrl-] or the other side hangs up;
+ * returns whether the user left. */
+bool
+cli_attach_terminal(int fd, int cancel_fd);
+
+/* view.c: a run shown as it goes on: a live tree on a terminal, lines elsewhere. */
+typedef struct View View;
+
+/* QUIET: only errors (for --json into a pipe). Shows MACHINES (IrekoReport) of the lab NAME. */
+View *
+view_new(const char *name, const GPtrArray *machines, bool quiet);
+
+/* Ends it: a terminal is left with nothing of it. */
+void
+view_free(View *view);
+
+void
+view_report(void *view, const IrekoReport *report);
+void
+view_progress(void *view, const char *step, unsigned done, unsigned total);
+
+/* tree.c: REPORTS as a tree of machines and checks, with colours where COLOUR; free with g_free.
+ * WIDTH 0: as wide as it gets. */
+char *
+tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned width);
+
+/* words.c: what a nest has proven, in words, or what broke and how to mend it; what to try next. */
+void
+words_print(const IrekoNest *nest);
+
+/* Prints NEST as JSON or as tree and words; returns the exit status that goes with it. */
+int
+cli_print_nest(const IrekoNest *nest, bool json);

@@ -1,0 +1,94 @@
+/* cli/cmd-image.c - ireko image build|list. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ireko/image.h>
+
+#include "cli.h"
+
+static void
+print_step(void *data, const char *step, unsigned done, unsigned total)
+{
+    bool live = *(const bool *)data;
+    if (total > 0 && live)
+        (void)fprintf(stderr, "\r\033[K%s: %u of %u%s", step, done, total,
+                      done == total ? "\n" : "");
+    else if (total == 0 || done == total)
+        (void)fprintf(stderr, "%s%s\n", live ? "\r\033[K" : "", step);
+}
+
+static int
+build(const IrekoHome *home, bool fresh, bool dry_run, GError **error)
+{
+    g_autofree char *program = cli_program();
+    bool live = cli_is_terminal(2);
+    const IrekoImageBuild order = {
+        .home = home->cache,
+        .program = program,
+        .fresh = fresh,
+        .dry_run = dry_run,
+        .cancel_fd = cli_cancel_fd(),
+        .progress = print_step,
+        .data = &live,
+    };
+    return ireko_image_build(&order, error) ? EXIT_DONE : EXIT_NO;
+}
+
+static void
+print_json(const GPtrArray *images)
+{
+    json_t *list = json_array();
+    for (unsigned i = 0; i < images->len; i++) {
+        const IrekoImage *image = images->pdata[i];
+        json_array_append_new(list, json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", image->name, "hash",
+                                              image->hash, "kernel", image->kernel, "initrd",
+                                              image->initrd, "root", image->root));
+    }
+    json_t *document = json_pack("{s:s,s:o}", "schema", "ireko.images/1", "images", list);
+    char *text = json_dumps(document, JSON_INDENT(1));
+    (void)puts(text);
+    free(text);
+    json_decref(document);
+}
+
+static int
+list(const IrekoHome *home, bool json)
+{
+    g_autoptr(GPtrArray) images = ireko_image_list(home->cache);
+    if (json) {
+        print_json(images);
+        return EXIT_DONE;
+    }
+    if (images->len == 0)
+        (void)fprintf(stderr, "no images yet: 'ireko image build' makes them\n");
+    for (unsigned i = 0; i < images->len; i++) {
+        const IrekoImage *image = images->pdata[i];
+        (void)printf("%-10s %.12s  %s\n", image->name, image->hash, image->root);
+    }
+    return EXIT_DONE;
+}
+
+int
+cmd_image(int argc, char **argv, GError **error)
+{
+    gboolean fresh = FALSE, dry_run = FALSE, json = FALSE;
+    const GOptionEntry entries[] = {
+        {"fresh", 0, 0, G_OPTION_ARG_NONE, &fresh, "build: take newer Debian packages", NULL},
+        {"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "build: say what would be done", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "list: as ireko.images/1", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    int status = EXIT_USAGE;
+    if (!cli_parse(&argc, &argv, entries, (const int[]){1, 1}, &status, error))
+        return status;
+    g_autoptr(IrekoHome) home = ireko_home_new();
+    if (strcmp(argv[1], "build") == 0)
+        return build(home, fresh, dry_run, error);
+    if (strcmp(argv[1], "list") == 0)
+        return list(home, json);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "image knows build and list, not '%s'",
+                argv[1]);
+    return EXIT_USAGE;
+}

@@ -1,0 +1,86 @@
+/* cli/cmd-ps.c - ireko ps [LAB]: what runs, at every layer. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+static void
+free_nest(void *nest)
+{
+    ireko_nest_free(nest);
+}
+
+/* Looks at the lab NAME and adds what it finds; a record that cannot be read is told of, and no
+ * more. */
+static bool
+look(const IrekoHome *home, const char *name, GPtrArray *nests, GError **error)
+{
+    const IrekoLabRun run = {.cancel_fd = cli_cancel_fd()};
+    g_autoptr(IrekoLab) lab = ireko_lab_recorded(home, name, error);
+    IrekoNest *nest = lab != NULL ? ireko_lab_verify(home, lab, &run, error) : NULL;
+    if (nest == NULL)
+        return false;
+    g_ptr_array_add(nests, nest);
+    return true;
+}
+
+static void
+print_line(const IrekoNest *nest, const IrekoReport *report)
+{
+    unsigned held = 0, known = 0;
+    for (unsigned i = 0; i < report->checks->len; i++) {
+        const IrekoCheck *check = report->checks->pdata[i];
+        known += check->seen != NULL;
+        held += check->seen != NULL && check->ok;
+    }
+    g_autofree char *proof =
+        known > 0 ? g_strdup_printf("%u of %u held", held, known) : g_strdup("-");
+    (void)printf("%-14s %-30s %-12s %-6s %s\n", nest->lab, report->path,
+                 ireko_state_name(report->state), report->accel != NULL ? report->accel : "-",
+                 proof);
+}
+
+int
+cmd_ps(int argc, char **argv, GError **error)
+{
+    gboolean json = FALSE;
+    const GOptionEntry entries[] = {
+        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "as ireko.nest/1", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    int status = EXIT_USAGE;
+    if (!cli_parse(&argc, &argv, entries, (const int[]){0, 1}, &status, error))
+        return status;
+
+    g_autoptr(IrekoHome) home = ireko_home_new();
+    g_autoptr(GPtrArray) nests = g_ptr_array_new_with_free_func(free_nest);
+    bool all = true;
+    if (argc > 1) {
+        if (!look(home, argv[1], nests, error))
+            return EXIT_NO;
+    } else {
+        g_auto(GStrv) names = ireko_lab_names(home);
+        for (size_t i = 0; names[i] != NULL; i++) {
+            g_autoptr(GError) why = NULL;
+            if (look(home, names[i], nests, &why))
+                continue;
+            (void)fprintf(stderr, "ireko ps: %s: %s\n", names[i], why->message);
+            all = false;
+        }
+    }
+    if (json) {
+        g_autofree char *text = ireko_nests_to_text(nests);
+        (void)puts(text);
+        return all ? EXIT_DONE : EXIT_NO;
+    }
+    if (nests->len == 0)
+        (void)fprintf(stderr, "no lab is on record: 'ireko up examples/workshop' brings one up\n");
+    else
+        (void)printf("%-14s %-30s %-12s %-6s %s\n", "LAB", "MACHINE", "STATE", "ACCEL", "PROMISES");
+    for (unsigned i = 0; i < nests->len; i++) {
+        const IrekoNest *nest = nests->pdata[i];
+        for (unsigned k = 0; k < nest->reports->len; k++)
+            print_line(nest, nest->reports->pdata[k]);
+    }
+    return all ? EXIT_DONE : EXIT_NO;
+}

@@ -1,0 +1,124 @@
+/* cli/words.c - a nest's outcome in words: what was proven, or what broke and how to mend it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+
+/* The check WHAT of REPORT, or NULL. */
+static const IrekoCheck *
+check_of(const IrekoReport *report, const char *what)
+{
+    for (unsigned i = 0; i < report->checks->len; i++) {
+        const IrekoCheck *check = report->checks->pdata[i];
+        if (strcmp(check->what, what) == 0)
+            return check;
+    }
+    return NULL;
+}
+
+static unsigned
+count_ssds(const IrekoReport *report)
+{
+    unsigned ssds = 0;
+    for (unsigned i = 0; i < report->checks->len; i++) {
+        const IrekoCheck *check = report->checks->pdata[i];
+        if (strcmp(check->what, "disk.ssd") == 0 && g_strcmp0(check->seen, "true") == 0 &&
+            check->ok)
+            ssds++;
+    }
+    return ssds;
+}
+
+static void
+print_proven(const IrekoNest *nest)
+{
+    unsigned hypervisors = 0, ssds = 0, unknown = 0;
+    const IrekoReport *deepest = NULL;
+    const char *hv = "";
+    for (unsigned i = 0; i < nest->reports->len; i++) {
+        const IrekoReport *report = nest->reports->pdata[i];
+        const IrekoCheck *check = check_of(report, "kvm");
+        if (check != NULL && check->ok && check->seen != NULL) {
+            hypervisors++;
+            hv = check_of(report, "hv")->seen;
+        }
+        ssds += count_ssds(report);
+        unknown += check_of(report, "cpus") == NULL || check_of(report, "cpus")->seen == NULL;
+        if (deepest == NULL || report->level > deepest->level)
+            deepest = report;
+    }
+    (void)printf("Every promise held");
+    if (unknown < nest->reports->len)
+        (void)printf(", read back from inside each machine");
+    (void)printf(".\n");
+    if (hypervisors > 0)
+        (void)printf(
+            "- %u hypervisor%s inside: hardware assistance (%s) with nested paging arrived, and "
+            "each one's own /dev/kvm ran a vCPU.\n",
+            hypervisors, hypervisors == 1 ? "" : "s", hv);
+    if (ssds > 0)
+        (void)printf("- %u disk%s seen as SSD, as virtualSSD says.\n", ssds,
+                     ssds == 1 ? " is" : "s are");
+    if (unknown > 0)
+        (void)printf("- %u machine%s a system of your own: what it sees is unknown.\n", unknown,
+                     unknown == 1 ? " runs" : "s run");
+    (void)printf("- Outermost accelerator: %s.%s\n", nest->accel,
+                 strcmp(nest->accel, "tcg") == 0
+                     ? " Software: right in what it shows, slower than silicon."
+                     : "");
+    (void)printf("\nTry next:\n"
+                 "  ireko exec %s -- cat /proc/cpuinfo\n"
+                 "  ireko console %s        (Ctrl-] leaves)\n"
+                 "  ireko verify %s\n"
+                 "  ireko down %s\n",
+                 deepest->path, deepest->path, nest->lab, nest->lab);
+}
+
+static void
+print_broken_checks(const IrekoReport *report, GHashTable *fixes)
+{
+    for (unsigned i = 0; i < report->checks->len; i++) {
+        const IrekoCheck *check = report->checks->pdata[i];
+        if (check->ok || (check->seen == NULL && g_strcmp0(check->cause, "unknown") == 0))
+            continue;
+        if (report->state != IREKO_STATE_NOT_STARTED)
+            (void)printf("- %s: %s%s%s was promised %s, seen %s (%s)\n", report->path,
+                         check->device != NULL ? check->device : "",
+                         check->device != NULL ? " " : "", check->what, check->promised,
+                         check->seen != NULL ? check->seen : "nothing", check->cause);
+        if (check->fix != NULL)
+            g_hash_table_add(fixes, check->fix);
+    }
+}
+
+static void
+print_broken(const IrekoNest *nest)
+{
+    g_autoptr(GHashTable) fixes = g_hash_table_new(g_str_hash, g_str_equal);
+    (void)printf("Not every promise held:\n");
+    for (unsigned i = 0; i < nest->reports->len; i++) {
+        const IrekoReport *report = nest->reports->pdata[i];
+        if (report->message != NULL && !ireko_report_ok(report))
+            (void)printf("- %s: %s: %s\n", report->path, ireko_state_name(report->state),
+                         report->message);
+        if (report->console != NULL)
+            (void)printf("  the last lines of its console:\n%s\n", report->console);
+        print_broken_checks(report, fixes);
+    }
+    GHashTableIter iter;
+    void *fix;
+    g_hash_table_iter_init(&iter, fixes);
+    while (g_hash_table_iter_next(&iter, &fix, NULL))
+        (void)printf("\nTo mend it: %s\n", (const char *)fix);
+    (void)printf("\nWhat runs goes on running: 'ireko down %s' ends it.\n", nest->lab);
+}
+
+void
+words_print(const IrekoNest *nest)
+{
+    (void)putchar('\n');
+    if (nest->ok)
+        print_proven(nest);
+    else
+        print_broken(nest);
+}

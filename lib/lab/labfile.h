@@ -1,0 +1,24 @@
+/* lab/labfile.h - reading a lab.yaml (DESIGN 5) and the .vmx files that it names. */
+#pragma once
+
+#include "lab/tree.h"
+
+G_BEGIN_DECLS
+
+#define IREKO_LABFILE_MAX       ((size_t)1 << 20) /* bytes */
+#define IREKO_LABFILE_COUNT_MAX 64                /* of "count" */
+
+/* Reads the lab file PATH. Stores its name (free with g_free) and machines. Errors: "PATH:LINE:
+ * ...". */
+bool
+ireko_labfile_load(const char *path, char **ret_name, GPtrArray **ret_nodes, GError **error);
+
+/* The text part alone, for fuzzing: reads LEN bytes as PATH's; opens no .vmx. */
+bool
+ireko_labfile_check(const char *text, size_t len, const char *path, GError **error);
+
+/* One machine from a .vmx file, below nobody. */
+IrekoNode *
+ireko_labfile_machine(const char *vmx_path, GError **error);
+
+G_END_DECLS

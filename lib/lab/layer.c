@@ -1,0 +1,297 @@
+/* lab/layer.c - one layer runs its machines.
+ *
+ * Each machine has a thread that takes it from nothing to its proof: find it or start it, wait for
+ * its agent (its console is read meanwhile, to have last words where it does not answer), take its
+ * facts, compare them with the promise, have it run its guests. A guest of a guest is reported by
+ * the layer that runs it, through the agents between, as the same reports. A machine that cannot be
+ * run holds its guests back; nothing else stops the others.
+ *
+ * Where the layer itself cannot run guests with hardware assistance, none is started: it would come
+ * up all the same, in software, and prove nothing. */
+#include "lab/layer.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "agent/agent.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "lab/spec.h"
+#include "lab/tail.h"
+
+#define START_SECONDS 10 /* for QEMU to answer, times the pace */
+#define HELLO_SECONDS 15 /* for the agent's first word, times the pace */
+#define FACTS_SECONDS 10
+#define ASK_SECONDS   2 /* for a machine that should be up already */
+
+typedef struct {
+    const IrekoLayer *layer;
+    GMutex lock; /* reports go out one at a time */
+} Run;
+
+typedef struct {
+    Run *run;
+    const IrekoNode *node;
+    IrekoReport *report;
+    char *folder;
+    unsigned pace;
+    int64_t began_us; /* when its process was started; 0: it was found running */
+} Task;
+
+static void
+emit(Run *run, const IrekoReport *report)
+{
+    g_mutex_lock(&run->lock);
+    run->layer->report(run->layer->data, report);
+    g_mutex_unlock(&run->lock);
+}
+
+static void
+settle(Task *task, IrekoState state, const char *message)
+{
+    task->report->state = state;
+    if (message != NULL) {
+        g_free(task->report->message);
+        task->report->message = ireko_text_safe(message, (size_t)-1);
+    }
+    emit(task->run, task->report);
+}
+
+/* Why a subtree is not started. */
+typedef struct {
+    Run *run;
+    const char *message;
+    const IrekoCheck *why; /* the check that failed, or NULL */
+} Held;
+
+static bool
+report_held(void *data, const IrekoNode *node)
+{
+    const Held *held = data;
+    g_autoptr(IrekoReport) report = ireko_report_new(node->path, node->level);
+    report->state = IREKO_STATE_NOT_STARTED;
+    report->message = g_strdup(held->message);
+    IrekoCheck *check = g_new0(IrekoCheck, 1);
+    check->what = g_strdup("start");
+    check->promised = g_strdup("running");
+    check->seen = g_strdup(ireko_state_name(IREKO_STATE_NOT_STARTED));
+    check->cause = g_strdup(held->why != NULL ? held->why->cause : "unknown");
+    check->evidence = g_strdup(held->why != NULL ? held->why->evidence : held->message);
+    check->fix = g_strdup(held->why != NULL ? held->why->fix : NULL);
+    g_ptr_array_add(report->checks, check);
+    emit(held->run, report);
+    return true;
+}
+
+static void
+hold_back(Run *run, const GPtrArray *nodes, const char *message, const IrekoCheck *why)
+{
+    Held held = {.run = run, .message = message, .why = why};
+    (void)ireko_nodes_each(nodes, report_held, &held);
+}
+
+static double
+seconds_since(int64_t began_us)
+{
+    return began_us == 0 ? -1 : (double)(g_get_monotonic_time() - began_us) / G_USEC_PER_SEC;
+}
+
+static IrekoVm *
+start_vm(Task *task, GError **error)
+{
+    const IrekoLayer *layer = task->run->layer;
+    IrekoStart start = {0};
+    if (!ireko_file_make_folder(task->folder, error) ||
+        !ireko_layer_prepare(layer, task->node, task->folder, &start, error))
+        return NULL;
+    task->began_us = g_get_monotonic_time();
+    settle(task, IREKO_STATE_STARTING, NULL);
+    IrekoVm *vm =
+        ireko_vm_start(layer->engine, &start.spec, task->folder,
+                       ireko_patience(START_SECONDS, task->pace), layer->cancel_fd, error);
+    ireko_start_clear(&start);
+    return vm;
+}
+
+/* The machine's process: one that runs, or a new one. NULL where its fate is settled. */
+static IrekoVm *
+obtain_vm(Task *task)
+{
+    const IrekoLayer *layer = task->run->layer;
+    g_autoptr(GError) error = NULL;
+    IrekoVm *vm = ireko_vm_attach(layer->engine, task->folder, &error);
+    if (vm != NULL) {
+        settle(task, IREKO_STATE_STARTING, NULL);
+        return vm;
+    }
+    if (!layer->start) {
+        settle(task, IREKO_STATE_STOPPED, "its process is gone: 'ireko up' starts it again");
+        return NULL;
+    }
+    g_clear_error(&error);
+    vm = start_vm(task, &error);
+    if (vm == NULL) {
+        /* What was made for a machine that never ran is of no use to anybody. */
+        (void)ireko_file_remove_tree(task->folder, NULL);
+        settle(task, IREKO_STATE_FAILED, error->message);
+    }
+    return vm;
+}
+
+/* Waits for the agent; NULL where the machine's fate is settled. */
+static IrekoAgent *
+meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
+{
+    const IrekoLayer *layer = task->run->layer;
+    g_autoptr(GError) error = NULL;
+    unsigned seconds = task->began_us != 0 || layer->start ? HELLO_SECONDS : ASK_SECONDS;
+    IrekoTail *tail = ireko_tail_start(ireko_vm_connect(vm, "console", NULL));
+    int fd = ireko_port_connect(layer->engine, task->folder, ret_hold, &error);
+    IrekoAgent *agent =
+        fd < 0 ? NULL
+               : ireko_agent_hello(fd, task->node->path, ireko_patience(seconds, task->pace),
+                                   layer->cancel_fd, &error);
+    g_autofree char *console = ireko_tail_stop(tail);
+    if (agent != NULL)
+        return agent;
+
+    g_autofree char *log = ireko_vm_is_alive(vm) ? g_strdup("") : ireko_vm_log_tail(task->folder);
+    g_autofree char *message =
+        g_strdup_printf(ireko_vm_is_alive(vm) ? "its agent did not answer within %u s (%s, %s)%s"
+                                              : "its process ended within %u s (%s, %s) %s",
+                        seconds * task->pace, ireko_accel_name(layer->accel), error->message, log);
+    task->report->console = g_steal_pointer(&console);
+    settle(task, IREKO_STATE_FAILED, message);
+    return NULL;
+}
+
+/* Takes the facts from inside and proves. False where the machine's fate is settled. */
+static bool
+prove(Task *task, IrekoAgent *agent)
+{
+    const IrekoLayer *layer = task->run->layer;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) json =
+        ireko_agent_facts(agent, ireko_patience(FACTS_SECONDS, task->pace), &error);
+    g_autoptr(IrekoFacts) inner = json != NULL ? ireko_facts_from_json(json, &error) : NULL;
+    if (inner == NULL) {
+        g_prefix_error_literal(&error, "its agent told no facts: ");
+        settle(task, IREKO_STATE_FAILED, error->message);
+        return false;
+    }
+    ireko_nest_prove(task->report, task->node->machine, layer->facts, layer->accel, inner,
+                     task->node->guests->len > 0);
+    task->report->proven_seconds = seconds_since(task->began_us);
+    settle(task, IREKO_STATE_RUNNING, NULL);
+    return true;
+}
+
+/* A report from inside, about machines below the task's own. */
+static void
+pass_on(void *data, const json_t *object)
+{
+    const Task *task = data;
+    g_autoptr(IrekoReport) report = ireko_report_from_json(object, NULL);
+    g_autofree char *prefix = g_strconcat(task->node->path, "/", NULL);
+    if (report != NULL && g_str_has_prefix(report->path, prefix))
+        emit(task->run, report);
+}
+
+static void
+run_guests(Task *task, IrekoAgent *agent)
+{
+    const IrekoLayer *layer = task->run->layer;
+    const IrekoNode *node = task->node;
+    g_autoptr(GError) error = NULL;
+    unsigned deepest = ireko_nodes_depth(node->guests) - node->level;
+    unsigned pace = task->pace;
+    for (unsigned i = 0; i < deepest; i++)
+        pace = ireko_layer_pace(IREKO_ACCEL_KVM, pace, 1);
+    int64_t silence_ms = (int64_t)(START_SECONDS + HELLO_SECONDS) * pace * 1000;
+    g_autoptr(json_t) spec = ireko_spec_to_json(node, layer->id, task->pace, layer->start);
+    if (ireko_agent_run(agent, spec, silence_ms, pass_on, task, &error))
+        return;
+    g_autofree char *message =
+        g_strdup_printf("'%s' did not run its guests: %s", node->path, error->message);
+    hold_back(task->run, node->guests, message, NULL);
+}
+
+/* A machine with nobody inside who could tell anything. */
+static void
+settle_unasked(Task *task)
+{
+    ireko_nest_prove(task->report, task->node->machine, task->run->layer->facts,
+                     task->run->layer->accel, NULL, task->node->guests->len > 0);
+    settle(task, IREKO_STATE_RUNNING,
+           "runs the user's own system: nobody inside tells what it sees");
+    hold_back(task->run, task->node->guests,
+              "its host boots no built-in image, so nobody there can start it", NULL);
+}
+
+static void
+bring_up(Task *task)
+{
+    const IrekoNode *node = task->node;
+    task->report->accel = g_strdup(ireko_accel_name(task->run->layer->accel));
+    g_autoptr(IrekoVm) vm = obtain_vm(task);
+    if (vm == NULL) {
+        g_autofree char *message = g_strdup_printf("its host '%s' does not run", node->path);
+        hold_back(task->run, node->guests, message, NULL);
+        return;
+    }
+    task->report->origin = g_strdup("boot");
+    if (node->machine->image == NULL) {
+        settle_unasked(task);
+        return;
+    }
+    IREKO_AUTOFD hold = -1;
+    g_autoptr(IrekoAgent) agent = meet_agent(task, vm, &hold);
+    if (agent != NULL) {
+        task->report->ready_seconds = seconds_since(task->began_us);
+        settle(task, IREKO_STATE_PROVING, NULL);
+    }
+    if (agent == NULL || !prove(task, agent)) {
+        g_autofree char *message = g_strdup_printf("its host '%s' does not answer", node->path);
+        hold_back(task->run, node->guests, message, NULL);
+    } else if (node->guests->len > 0) {
+        run_guests(task, agent);
+    }
+}
+
+static void *
+run_task(void *data)
+{
+    Task *task = data;
+    bring_up(task);
+    ireko_report_free(task->report);
+    g_free(task->folder);
+    g_free(task);
+    return NULL;
+}
+
+void
+ireko_layer_run(const IrekoLayer *layer, const GPtrArray *nodes)
+{
+    Run run = {.layer = layer};
+    g_mutex_init(&run.lock);
+    g_autoptr(IrekoCheck) cannot = ireko_nest_check_guests(layer->facts, layer->level, layer->self);
+    if (cannot != NULL) {
+        g_autofree char *message = g_strdup_printf(
+            "held back: '%s' has no hardware assistance (%s)", layer->path, cannot->cause);
+        hold_back(&run, nodes, message, cannot);
+    }
+    g_autoptr(GPtrArray) threads = g_ptr_array_new();
+    for (unsigned i = 0; cannot == NULL && i < nodes->len; i++) {
+        const IrekoNode *node = nodes->pdata[i];
+        Task *task = g_new0(Task, 1);
+        task->run = &run;
+        task->node = node;
+        task->report = ireko_report_new(node->path, node->level);
+        task->folder = g_build_filename(layer->folder, node->name, NULL);
+        task->pace = ireko_layer_pace(layer->accel, layer->pace, layer->level);
+        g_ptr_array_add(threads, g_thread_new("machine", run_task, task));
+    }
+    for (unsigned i = 0; i < threads->len; i++)
+        (void)g_thread_join(threads->pdata[i]);
+    g_mutex_clear(&run.lock);
+}

@@ -1,0 +1,78 @@
+/* lab/layer.h - one layer runs its machines: the same code on L0 and in the agent of every layer.
+ */
+#pragma once
+
+#include <ireko/image.h>
+
+#include "engine/engine.h"
+#include "lab/tree.h"
+#include "nest/nest.h"
+
+G_BEGIN_DECLS
+
+/* The layer that runs machines. */
+typedef struct {
+    const IrekoEngine *engine;
+    const char *path;         /* of the machine that this layer is; "" on L0 */
+    unsigned level;           /* 0 on L0 */
+    const IrekoMachine *self; /* the machine that this layer is; NULL on L0 */
+    const IrekoFacts *facts;
+    IrekoAccel accel;
+    const char *images; /* folder that holds "images", or NULL */
+    const char *folder; /* where each machine has its folder */
+    const char *id;     /* of the lab, for process lists */
+    unsigned pace;      /* how much longer than on bare KVM things may take here */
+    bool start;         /* start what does not run; else only ask */
+    int cancel_fd;
+    /* Each time more is known of a machine, of this layer or one inside; one call at a time. */
+    void (*report)(void *data, const IrekoReport *report);
+    void *data;
+} IrekoLayer;
+
+/* Starts (or finds) the machines NODES, proves each and has each run its guests; returns when the
+ * fate of every one was reported. */
+void
+ireko_layer_run(const IrekoLayer *layer, const GPtrArray *nodes);
+
+/* What one machine is started from; free the parts with ireko_start_clear. */
+typedef struct {
+    char *id;
+    GPtrArray *drives;
+    char *cmdline;
+    IrekoImage *image; /* NULL: boots from its disks */
+    IrekoBoot boot;
+    IrekoSpec spec;
+} IrekoStart;
+
+/* Puts together how LAYER would start NODE. FOLDER is the machine's, where disks are made; NULL: a
+ * plan that makes nothing. */
+bool
+ireko_layer_prepare(const IrekoLayer *layer,
+                    const IrekoNode *node,
+                    const char *folder,
+                    IrekoStart *ret_start,
+                    GError **error);
+
+void
+ireko_start_clear(IrekoStart *start);
+
+/* The pace of a machine run under ACCEL by a layer whose own pace is OUTER. */
+unsigned
+ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level);
+
+/* Begins a talk with the agent of the machine that runs in FOLDER on the first free channel.
+ * RET_HOLD is an fd that keeps the channel ours: close it after the talk. -1 with IREKO_ERROR_STATE
+ * where all are taken. */
+int
+ireko_port_connect(const IrekoEngine *engine, const char *folder, int *ret_hold, GError **error);
+
+/* Waits SECONDS times PACE. */
+IrekoDeadline
+ireko_patience(unsigned seconds, unsigned pace);
+
+/* The engine that this process uses: QEMU; where IREKO_ENGINE=fake is in the environment (tests),
+ * the fake one. */
+const IrekoEngine *
+ireko_engine_chosen(void);
+
+G_END_DECLS

@@ -1,0 +1,150 @@
+/* lab/serve.c - the agent: what this layer does when the one around it asks. */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <ireko/lab.h>
+
+#include "agent/agent.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "lab/layer.h"
+#include "lab/spec.h"
+
+#define GUESTS_FOLDER "/run/ireko/nest"
+#define CMDLINE_MAX   ((size_t)64 << 10)
+#define PATH_OPTION   "ireko.path="
+
+typedef struct {
+    GMutex lock;
+    IrekoFacts *facts; /* read once: nothing of it changes while a machine runs */
+    GMutex starting;   /* one at a time: they would start the same machines */
+} Here;
+
+static const IrekoFacts *
+facts_of(Here *here, GError **error)
+{
+    g_mutex_lock(&here->lock);
+    if (here->facts == NULL)
+        here->facts = ireko_facts_here(error);
+    const IrekoFacts *facts = here->facts;
+    g_mutex_unlock(&here->lock);
+    return facts;
+}
+
+static json_t *
+give_facts(void *data, GError **error)
+{
+    const IrekoFacts *facts = facts_of(data, error);
+    return facts != NULL ? ireko_facts_to_json(facts) : NULL;
+}
+
+typedef struct {
+    void (*emit)(void *data, json_t *report);
+    void *data;
+} Outlet;
+
+static void
+send_report(void *data, const IrekoReport *report)
+{
+    const Outlet *outlet = data;
+    outlet->emit(outlet->data, ireko_report_to_json(report));
+}
+
+static bool
+run_guests(void *data,
+           const json_t *object,
+           int cancel_fd,
+           void (*emit)(void *emit_data, json_t *report),
+           void *emit_data,
+           GError **error)
+{
+    Here *here = data;
+    g_autoptr(IrekoLayerSpec) spec = ireko_spec_from_json(object, error);
+    const IrekoFacts *facts = spec != NULL ? facts_of(here, error) : NULL;
+    if (facts == NULL)
+        return false;
+    Outlet outlet = {.emit = emit, .data = emit_data};
+    const IrekoLayer layer = {
+        .engine = ireko_engine_chosen(),
+        .path = spec->self->path,
+        .level = spec->self->level,
+        .self = spec->self->machine,
+        .facts = facts,
+        .accel = IREKO_ACCEL_KVM,
+        .folder = GUESTS_FOLDER,
+        .id = spec->id,
+        .pace = spec->pace,
+        .start = spec->start,
+        .cancel_fd = cancel_fd,
+        .report = send_report,
+        .data = &outlet,
+    };
+    if (spec->start)
+        g_mutex_lock(&here->starting);
+    ireko_layer_run(&layer, spec->self->guests);
+    if (spec->start)
+        g_mutex_unlock(&here->starting);
+    return true;
+}
+
+static int
+connect_guest(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
+{
+    (void)data;
+    if (!ireko_text_is_name(name)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                            "that is not the name of a machine");
+        return -1;
+    }
+    const IrekoEngine *engine = ireko_engine_chosen();
+    g_autofree char *folder = g_build_filename(GUESTS_FOLDER, name, NULL);
+    if (strcmp(channel, "agent") == 0)
+        return ireko_port_connect(engine, folder, ret_hold, error);
+    g_autoptr(IrekoVm) vm = ireko_vm_attach(engine, folder, error);
+    return vm != NULL ? ireko_vm_connect(vm, channel, error) : -1;
+}
+
+static bool
+power_off(void *data, GError **error)
+{
+    (void)data;
+    sync();
+    if (kill(1, SIGTERM) == 0)
+        return true;
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_IO, "cannot tell init to power off");
+    return false;
+}
+
+/* This machine's path in its nest, from the kernel's command line. */
+static char *
+own_path(void)
+{
+    g_autofree char *line = ireko_file_read(AT_FDCWD, "/proc/cmdline", CMDLINE_MAX, NULL, NULL);
+    g_auto(GStrv) words = g_strsplit(line != NULL ? g_strstrip(line) : "", " ", -1);
+    for (size_t i = 0; words[i] != NULL; i++) {
+        if (g_str_has_prefix(words[i], PATH_OPTION))
+            return g_strdup(words[i] + strlen(PATH_OPTION));
+    }
+    return g_strdup("");
+}
+
+bool
+ireko_lab_serve_agent(const char *version, GError **error)
+{
+    Here here = {0};
+    g_mutex_init(&here.lock);
+    g_mutex_init(&here.starting);
+    g_autofree char *path = own_path();
+    const IrekoAgentHandlers handlers = {
+        .version = version,
+        .path = path,
+        .facts = give_facts,
+        .run = run_guests,
+        .connect = connect_guest,
+        .stop = power_off,
+        .data = &here,
+    };
+    return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
+}

@@ -1,0 +1,120 @@
+/* lab/start.c - what one machine of a layer is started from, and how its agent is reached. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lab/drives.h"
+#include "lab/layer.h"
+
+/* Booting under TCG takes some six times as long as on bare KVM; each further layer about twice as
+ * long as the one around it (docs/benchmarks.md). */
+#define TCG_PACE   6
+#define LAYER_PACE 2
+
+const IrekoEngine *
+ireko_engine_chosen(void)
+{
+    return g_strcmp0(g_getenv("IREKO_ENGINE"), "fake") == 0 ? &ireko_engine_fake
+                                                            : &ireko_engine_qemu;
+}
+
+unsigned
+ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level)
+{
+    if (accel == IREKO_ACCEL_TCG)
+        return outer * TCG_PACE;
+    return level == 0 ? outer : outer * LAYER_PACE;
+}
+
+IrekoDeadline
+ireko_patience(unsigned seconds, unsigned pace)
+{
+    return ireko_deadline_in_ms((int64_t)seconds * pace * 1000);
+}
+
+void
+ireko_start_clear(IrekoStart *start)
+{
+    g_clear_pointer(&start->drives, g_ptr_array_unref);
+    g_clear_pointer(&start->cmdline, g_free);
+    g_clear_pointer(&start->id, g_free);
+    g_clear_pointer(&start->image, ireko_image_free);
+}
+
+static bool
+prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
+{
+    if (node->machine->image == NULL)
+        return true;
+    start->image = ireko_image_find(layer->images, node->machine->image, error);
+    if (start->image == NULL) {
+        g_prefix_error(error, "%s: ", node->machine->file);
+        return false;
+    }
+    start->cmdline = g_strdup_printf("%s ireko.name=%s ireko.path=%s", start->image->cmdline,
+                                     node->name, node->path);
+    start->boot = (IrekoBoot){.kernel = start->image->kernel,
+                              .initrd = start->image->initrd,
+                              .root = start->image->root,
+                              .cmdline = start->cmdline};
+    return true;
+}
+
+bool
+ireko_layer_prepare(const IrekoLayer *layer,
+                    const IrekoNode *node,
+                    const char *folder,
+                    IrekoStart *ret_start,
+                    GError **error)
+{
+    *ret_start = (IrekoStart){.id = g_strconcat(layer->id, "/", node->path, NULL)};
+    ret_start->drives = ireko_drives_prepare(node, folder, error);
+    if (ret_start->drives == NULL || !prepare_boot(ret_start, layer, node, error)) {
+        ireko_start_clear(ret_start);
+        return false;
+    }
+    ret_start->spec = (IrekoSpec){
+        .machine = node->machine,
+        .id = ret_start->id,
+        .kvm = layer->accel == IREKO_ACCEL_KVM,
+        .offer = ireko_nest_offer(layer->facts, layer->accel),
+        .boot = ret_start->image != NULL ? &ret_start->boot : NULL,
+        .drives = ret_start->drives,
+        .drop_root = geteuid() == 0,
+    };
+    return true;
+}
+
+/* Takes the lock that goes with a channel; -1 where somebody has it. */
+static int
+hold_channel(const char *folder, const char *channel)
+{
+    g_autofree char *name = g_strconcat(channel, ".lock", NULL);
+    g_autofree char *path = g_build_filename(folder, name, NULL);
+    IREKO_AUTOFD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? ireko_fd_steal(&fd) : -1;
+}
+
+int
+ireko_port_connect(const IrekoEngine *engine, const char *folder, int *ret_hold, GError **error)
+{
+    g_autoptr(IrekoVm) vm = ireko_vm_attach(engine, folder, error);
+    if (vm == NULL)
+        return -1;
+    for (unsigned i = 0; i < IREKO_ENGINE_AGENT_PORTS; i++) {
+        g_autofree char *channel = g_strdup_printf("agent.%u", i);
+        IREKO_AUTOFD hold = hold_channel(folder, channel);
+        if (hold < 0)
+            continue;
+        int fd = ireko_vm_connect(vm, channel, error);
+        if (fd >= 0)
+            *ret_hold = ireko_fd_steal(&hold);
+        return fd;
+    }
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                "all %d channels to the agent are in use: end another 'ireko exec' or 'console'",
+                IREKO_ENGINE_AGENT_PORTS);
+    return -1;
+}
