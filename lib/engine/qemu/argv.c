@@ -116,17 +116,12 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec)
     ireko_qemu_add(argv, "-cpu", "%s,%s%s", spec->kvm ? "host" : "max", assistance, hidden);
 }
 
-static bool
-add_board(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+static void
+add_board(GPtrArray *argv, const IrekoSpec *spec)
 {
     const IrekoMachine *m = spec->machine;
     unsigned cores = MAX(m->cores_per_socket, 1);
-    if (m->vcpus % cores != 0) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
-                    "%s:%u: numvcpus = %u is not a multiple of cpuid.coresPerSocket = %u", m->file,
-                    m->vcpus_line, m->vcpus, cores);
-        return false;
-    }
+    g_assert(m->vcpus % cores == 0); /* ireko_machine_from_vmx saw to it */
     /* VMware's own tools, in a guest that was installed there, look for its backdoor port */
     ireko_qemu_add(argv, "-machine", "pc,memory-backend=ram,vmport=%s%s",
                    spec->boot == NULL ? "on" : "off",
@@ -139,7 +134,6 @@ add_board(GPtrArray *argv, const IrekoSpec *spec, GError **error)
     ireko_qemu_add(argv, "-rtc", "base=utc");
     if (m->uuid != NULL)
         ireko_qemu_add(argv, "-uuid", "%s", m->uuid);
-    return true;
 }
 
 static void
@@ -391,8 +385,8 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     add_flag(argv, host->program);
     add_identity(argv, spec);
-    if (!add_board(argv, spec, error) || !add_boot(argv, spec, host, error) ||
-        !ireko_qemu_add_disks(argv, spec, error))
+    add_board(argv, spec);
+    if (!add_boot(argv, spec, host, error) || !ireko_qemu_add_disks(argv, spec, error))
         return NULL;
     for (unsigned i = 0; i < spec->machine->nics->len; i++)
         add_nic(argv, spec, g_ptr_array_index(spec->machine->nics, i));
