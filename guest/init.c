@@ -8,9 +8,9 @@
  *
  * It is one small static program without scripts or helpers because each exec, each fork and each
  * page counts three hypervisors deep. A driver list (made with the image, see lib/image/modules.c)
- * has lines "WHAT FILE...": the files, in that order, are modules to load (parameters behind a
- * colon) where WHAT is "-" or a
- * pattern that matches the modalias of a PCI device or a name of the CPU ("cpu:svm").
+ * has lines "WHAT,WHAT... FILE...": the files, in that order, are modules to load (parameters
+ * behind a colon) where a WHAT is "-" or a pattern that matches the modalias of a PCI device or a
+ * name of the CPU ("cpu:svm").
  *
  * Trusted: the kernel, the image. Nothing here reads what comes from outside but the console. */
 #include <cpuid.h>
@@ -166,14 +166,19 @@ add_cpu(Devices *devices)
         add_device(devices, "cpu:vmx");
 }
 
+/* Whether one of the comma-separated PATTERNS is "-" or matches a device; they are cut apart. */
 static bool
-is_wanted(const Devices *devices, const char *what)
+is_wanted(const Devices *devices, char *patterns)
 {
-    if (strcmp(what, "-") == 0)
-        return true;
-    for (size_t i = 0; i < devices->count; i++) {
-        if (fnmatch(what, devices->names[i], 0) == 0)
+    char *next = NULL;
+    for (char *what = strtok_r(patterns, ",", &next); what != NULL;
+         what = strtok_r(NULL, ",", &next)) {
+        if (strcmp(what, "-") == 0)
             return true;
+        for (size_t i = 0; i < devices->count; i++) {
+            if (fnmatch(what, devices->names[i], 0) == 0)
+                return true;
+        }
     }
     return false;
 }
@@ -213,7 +218,7 @@ load_drivers(const Devices *devices, const char *folder, const char *name)
     for (char *line = strtok_r(list, "\n", &next_line); line != NULL;
          line = strtok_r(NULL, "\n", &next_line)) {
         char *next_word = NULL;
-        const char *what = strtok_r(line, " ", &next_word);
+        char *what = strtok_r(line, " ", &next_word);
         if (what == NULL || !is_wanted(devices, what))
             continue;
         for (char *file; (file = strtok_r(NULL, " ", &next_word)) != NULL;)

@@ -1,5 +1,5 @@
-/* image/elffile.c - reading ELF by its section and program headers. Every offset is checked against the
- * file before it is used: packages are trusted, a truncated download on a full disk is not. */
+/* image/elffile.c - reading ELF by its section and program headers. Every offset is checked against
+ * the file before it is used: packages are trusted, a truncated download on a full disk is not. */
 #include "image/elffile.h"
 
 #include <elf.h>
@@ -12,8 +12,9 @@
 #define PVH_NOTE_TYPE 18 /* XEN_ELFNOTE_PHYS32_ENTRY */
 
 #define SIGNATURE_MARK "~Module signature appended~\n"
-#define SIGNATURE_INFO 12 /* struct module_signature; its last 4 bytes are the length, big endian  \
-                           */
+#define SIGNATURE_INFO                                                                             \
+    12 /* struct module_signature; its last 4 bytes are the length, big endian                     \
+        */
 
 typedef struct {
     const char *data;

@@ -174,10 +174,13 @@ patterns_of(ImageModules *modules, const char *name, const char *match, GError *
     return g_steal_pointer(&patterns);
 }
 
+/* One line for the init: PATTERN,PATTERN... FILE FILE... */
 static void
-append_line(GString *text, const char *pattern, GPtrArray *chain)
+append_line(GString *text, GPtrArray *patterns, GPtrArray *chain)
 {
-    g_string_append(text, pattern);
+    for (guint i = 0; i < patterns->len; i++)
+        g_string_append_printf(text, "%s%s", i > 0 ? "," : "",
+                               (const char *)g_ptr_array_index(patterns, i));
     for (guint i = 0; i < chain->len; i++) {
         const char *file = g_ptr_array_index(chain, i);
         g_string_append_printf(text, " %s%s", file,
@@ -201,8 +204,7 @@ append_driver(ImageModules *modules, size_t index, GString *text, GHashTable *fi
     }
     for (guint i = 0; i < chain->len; i++)
         g_hash_table_add(files, g_strdup(g_ptr_array_index(chain, i)));
-    for (guint i = 0; i < patterns->len; i++)
-        append_line(text, g_ptr_array_index(patterns, i), chain);
+    append_line(text, patterns, chain);
     return true;
 }
 
