@@ -19,7 +19,7 @@ ireko_text_safe(const char *text, size_t len)
     while (left > 0) {
         gunichar c = g_utf8_get_char_validated(text, (gssize)left);
         bool valid = c != (gunichar)-1 && c != (gunichar)-2;
-        size_t n = valid && c != 0 ? (size_t)(g_utf8_next_char(text) - text) : 1;
+        size_t n = valid && c != 0 ? (size_t)g_unichar_to_utf8(c, NULL) : 1;
         if (valid && !is_control(c)) {
             g_string_append_len(out, text, (gssize)n);
         } else {
