@@ -204,22 +204,23 @@ static bool
 check_keys(const IrekoVmx *doc, const char *path, GError **error)
 {
     static const Kind vmsd = {"a list of snapshots (.vmsd)", "give the .vmx beside it"};
-    size_t keys = 0, snapshot_keys = 0;
+    static const char prefix[] = "snapshot";
+    bool has_snapshots = false;
     for (size_t i = 0; i < ireko_vmx_count(doc); i++) {
         IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
         if (entry.name == NULL || *entry.name == '.')
             continue;
-        keys++;
-        snapshot_keys += entry.name_len > 8 && g_ascii_strncasecmp(entry.name, "snapshot", 8) == 0;
+        if (entry.name_len < sizeof prefix - 1 ||
+            g_ascii_strncasecmp(entry.name, prefix, sizeof prefix - 1) != 0)
+            return true;
+        has_snapshots = true;
     }
-    if (keys == 0) {
+    if (has_snapshots)
+        set_kind_error(error, path, &vmsd);
+    else
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
                     "'%s' is not a .vmx: no line in it is of the form name = \"value\"", path);
-        return false;
-    }
-    if (keys == snapshot_keys)
-        set_kind_error(error, path, &vmsd);
-    return keys != snapshot_keys;
+    return false;
 }
 
 static bool
