@@ -30,7 +30,7 @@ typedef struct {
 
 /* TRUE, yes, 1 / FALSE, no, 0, whatever their case. */
 bool
-ireko_text_is_true(const char *text);
+ireko_field_is_true(const char *text);
 
 /* Readers of a field: FALLBACK where the key is absent; false with an error that names file, line,
  * what was got and what is allowed. */

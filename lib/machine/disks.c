@@ -97,6 +97,11 @@ read_type(Slot *slot, GError **error)
         return false;
     slot->disk->cdrom = index >= FIRST_CDROM;
     slot->raw = index >= FIRST_RAW;
+    if (slot->disk->cdrom && slot->disk->bus == IREKO_BUS_NVME) {
+        ireko_field_fail(slot->b, type, IREKO_ERROR_UNSUPPORTED, error,
+                         "NVMe has no CD-ROM drives: take an IDE or SATA one");
+        return false;
+    }
     return true;
 }
 

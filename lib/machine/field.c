@@ -58,7 +58,7 @@ is_one_of(const char *text, const char *const *words)
 }
 
 bool
-ireko_text_is_true(const char *text)
+ireko_field_is_true(const char *text)
 {
     static const char *const words[] = {"TRUE", "yes", "1", NULL};
     return is_one_of(text, words);
@@ -73,7 +73,7 @@ ireko_field_bool(
         *ret_value = fallback;
         return true;
     }
-    bool yes = ireko_text_is_true(field->value);
+    bool yes = ireko_field_is_true(field->value);
     if (!yes && !is_one_of(field->value, no_words)) {
         ireko_field_fail(b, field, IREKO_ERROR_SYNTAX, error, "must be TRUE or FALSE");
         return false;

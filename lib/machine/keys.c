@@ -150,6 +150,9 @@ static const KeyRule rules[] = {
     UNSUPPORTED("prefvmx.*", "it belongs in a product's preferences, not in a .vmx"),
     UNLESS_OFF("uefi.secureBoot.enabled", "ireko's firmware does not check signatures"),
     UNSUPPORTED("bios.*", "ireko's firmware has its own boot order"),
+    UNSUPPORTED("efi.*", "ireko's firmware has its own boot order"),
+    UNSUPPORTED("chipset.*", "the chipset is VMware's usual one, an Intel 440BX"),
+    UNSUPPORTED("rtc.*", "the clock is the host's"),
     UNLESS_OFF("SMBIOS.reflectHost", "the host's SMBIOS is not handed to guests"),
     UNSUPPORTED("smbios.*", "SMBIOS texts are not carried"),
     UNLESS_OFF("disk.EnableUUID", "disks carry no VMware serial number"),
@@ -228,6 +231,15 @@ static const KeyRule rules[] = {
     BOOKKEEPING("vmx.*"),
     BOOKKEEPING("cryptoState"),
     BOOKKEEPING("ide%u.*"),
+    BOOKKEEPING("nvme%u.subnqnUUID"),
+    BOOKKEEPING("virtualHW.*"),
+    BOOKKEEPING("priority.*"),
+    BOOKKEEPING("answer.*"),
+    BOOKKEEPING("hgfs.*"),
+    BOOKKEEPING("ftcpt.*"),
+    BOOKKEEPING("ftEncryptionMode"),
+    BOOKKEEPING("migrateEncryptionMode"),
+    BOOKKEEPING("sensor.location"),
 };
 
 /* The number at *AT, which is moved behind it; UINT_MAX where it does not fit. */

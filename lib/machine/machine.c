@@ -80,7 +80,7 @@ take(Builder *b, const KeyRule *rule, const unsigned *numbers, Field *field, GEr
         return true;
     }
     /* "present" is 0 in every scope that has numbers */
-    if (rule->attr == 0 && ireko_text_is_true(field->value)) {
+    if (rule->attr == 0 && ireko_field_is_true(field->value)) {
         ireko_field_fail(b, field, IREKO_ERROR_UNSUPPORTED, error,
                          "a machine has no device of that number");
         return false;
@@ -120,7 +120,7 @@ apply(Builder *b, Field *field, unsigned *suggestions_left, GError **error)
         field->note->status = IREKO_KEY_BOOKKEEPING;
         return true;
     case RULE_UNLESS_OFF:
-        if (!ireko_text_is_true(field->value)) {
+        if (!ireko_field_is_true(field->value)) {
             field->note->status = IREKO_KEY_BOOKKEEPING;
             return true;
         }

@@ -277,6 +277,8 @@ test_a_value_that_cannot_be_meant_is_an_error(void)
          "4: ireko.scsi0:0.size = '64X': must be a size"},
         {DISK("scsi") "ireko.scsi0:0.size = 63T", IREKO_ERROR_SYNTAX, "4: ireko.scsi0:0.size"},
         {DISK("scsi") "ireko.scsi0:0.size = 512", IREKO_ERROR_SYNTAX, "4: ireko.scsi0:0.size"},
+        {DISK("nvme") "nvme0:0.deviceType = cdrom-image", IREKO_ERROR_UNSUPPORTED,
+         "4: nvme0:0.deviceType = 'cdrom-image': NVMe has no CD-ROM"},
         {CDROM "ide1:0.virtualSSD = 1", IREKO_ERROR_UNSUPPORTED,
          "3: ide1:0.virtualSSD = '1': a CD-ROM"},
         {CDROM "ireko.ide1:0.size = 64M", IREKO_ERROR_SYNTAX, "3: ireko.ide1:0.size"},
@@ -436,6 +438,46 @@ test_pvscsi_has_sixty_four_disks(void)
 }
 
 static void
+test_the_examples_are_understood_to_the_last_key(void)
+{
+    static const struct {
+        const char *file, *image;
+        unsigned vcpus, memory_mib;
+        bool has_vhv_line, vhv;
+    } rows[] = {
+        {"workshop/esxi01.vmx", "kvm-host", 2, 2048, true, true},
+        {"workshop/esxi02.vmx", "kvm-host", 2, 1024, true, true},
+        {"workshop/linux.vmx", "linux", 1, 256, false, false},
+        {"vhv-off/esxi01.vmx", "kvm-host", 2, 2048, true, false},
+        {"vhv-off/esxi02.vmx", "kvm-host", 2, 1024, true, true},
+        {"vhv-off/linux.vmx", "linux", 1, 256, false, false},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *path = g_build_filename(IREKO_EXAMPLES, rows[i].file, NULL);
+        g_autoptr(IrekoVmx) doc = ireko_vmx_load(path, &error);
+        g_assert_no_error(error);
+        g_autoptr(IrekoMachine) m = ireko_machine_from_vmx(doc, path, &error);
+        g_assert_no_error(error);
+        g_assert_cmpstr(m->image, ==, rows[i].image);
+        g_assert_cmpuint(m->vcpus, ==, rows[i].vcpus);
+        g_assert_cmpuint(m->memory_mib, ==, rows[i].memory_mib);
+        g_assert_cmpint(m->vhv_line != 0, ==, rows[i].has_vhv_line);
+        g_assert_cmpint(m->vhv, ==, rows[i].vhv);
+        g_assert_cmpuint(m->disks->len, ==, 2);
+        const IrekoDisk *boot = ireko_machine_boot_disk(m), *data = g_ptr_array_index(m->disks, 1);
+        g_assert_false(boot->ssd);
+        g_assert_true(data->ssd);
+        g_assert_cmpuint(data->create_bytes, ==, 64 << 20);
+        for (size_t k = 0; k < m->notes->len; k++) {
+            const IrekoKeyNote *note = g_ptr_array_index(m->notes, k);
+            if (note->status != IREKO_KEY_HONOURED && note->status != IREKO_KEY_BOOKKEEPING)
+                g_error("%s:%u: %s: %s", path, note->line, note->key, note->reason);
+        }
+    }
+}
+
+static void
 test_too_many_keys_are_refused(void)
 {
     g_autoptr(GString) text = g_string_new(NULL);
@@ -472,5 +514,7 @@ main(int argc, char **argv)
                     test_a_machine_is_named_after_its_file);
     g_test_add_func("/machine/pvscsi-has-sixty-four-disks", test_pvscsi_has_sixty_four_disks);
     g_test_add_func("/machine/too-many-keys-are-refused", test_too_many_keys_are_refused);
+    g_test_add_func("/machine/examples-are-understood-to-the-last-key",
+                    test_the_examples_are_understood_to_the_last_key);
     return g_test_run();
 }
