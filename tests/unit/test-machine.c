@@ -338,6 +338,7 @@ test_each_key_has_a_note(void)
         {"nvr = x", IREKO_KEY_UNKNOWN, "ireko does not know"},
         {"virtualHW.version = 8\nvhv.enable = TRUE", IREKO_KEY_HONOURED,
          "VMware's products ignore it"},
+        {"vhv.enable = TRUE", IREKO_KEY_HONOURED, NULL},
         {"virtualHW.version = 9\nvhv.enable = TRUE", IREKO_KEY_HONOURED, NULL},
         {"virtualHW.version = 8\nvhv.enable = FALSE", IREKO_KEY_HONOURED, NULL},
         {DISK("nvme") "nvme0:0.virtualSSD = 0", IREKO_KEY_HONOURED, "an NVMe disk is an SSD"},
