@@ -1,4 +1,5 @@
 /* cli/main.c - the command table. */
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -83,6 +84,7 @@ int
 main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)setlocale(LC_CTYPE, "");
     const char *verb = argc > 1 ? argv[1] : "";
     if (strcmp(verb, "--version") == 0) {
         (void)puts("ireko " IREKO_VERSION);

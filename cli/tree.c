@@ -29,6 +29,16 @@ words_for(const IrekoCheck *check)
     return check->device != NULL ? g_strdup_printf("%s %s", check->device, words) : g_strdup(words);
 }
 
+/* Marks that the locale can print. */
+static const char *
+mark(bool good)
+{
+    bool utf8 = g_get_charset(NULL);
+    if (good)
+        return utf8 ? "✓" : "ok";
+    return utf8 ? "✗" : "NO";
+}
+
 /* true and false read as an answer. */
 static const char *
 answer(const char *value)
@@ -69,7 +79,7 @@ add_check(struct libscols_table *table, struct libscols_line *machine, const Ire
     (void)scols_line_set_data(line, COLUMN_NAME, name);
     (void)scols_line_set_data(line, COLUMN_PROMISED, answer(check->promised));
     (void)scols_line_set_data(line, COLUMN_SEEN, answer(check->seen));
-    (void)scols_line_set_data(line, COLUMN_MARK, unknown ? "?" : check->ok ? "✓" : "✗");
+    (void)scols_line_set_data(line, COLUMN_MARK, unknown ? "?" : mark(check->ok));
     (void)scols_line_set_data(line, COLUMN_EVIDENCE, text);
     if (!unknown)
         (void)scols_cell_set_color(scols_line_get_cell(line, COLUMN_MARK), check->ok ? GREEN : RED);
@@ -86,9 +96,9 @@ add_machine(struct libscols_table *table, struct libscols_line *parent, const Ir
     bool failed = report->state == IREKO_STATE_FAILED || report->state == IREKO_STATE_NOT_STARTED ||
                   report->state == IREKO_STATE_STOPPED;
     if (report->state == IREKO_STATE_RUNNING)
-        (void)scols_line_set_data(line, COLUMN_MARK, ireko_report_ok(report) ? "✓" : "✗");
+        (void)scols_line_set_data(line, COLUMN_MARK, mark(ireko_report_ok(report)));
     else if (failed)
-        (void)scols_line_set_data(line, COLUMN_MARK, "✗");
+        (void)scols_line_set_data(line, COLUMN_MARK, mark(false));
     (void)scols_line_set_data(line, COLUMN_EVIDENCE, state);
     (void)scols_cell_set_color(scols_line_get_cell(line, COLUMN_NAME), "bold");
     (void)scols_cell_set_color(scols_line_get_cell(line, COLUMN_MARK),

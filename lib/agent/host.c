@@ -101,14 +101,24 @@ ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_f
     return g_steal_pointer(&agent);
 }
 
-/* The next message; an error message becomes the error. */
+/* The next message; an error message becomes the error. Answers to hellos that were said again
+ * while the agent started come late and are passed over. */
 static json_t *
 next_message(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
 {
-    g_autoptr(json_t) message = ireko_jsonl_receive(agent->channel, deadline, error);
-    if (message == NULL || json_object_get(message, "error") == NULL)
-        return g_steal_pointer(&message);
-    talk_error_from_message(message, error);
+    for (unsigned i = 0; i < HELLO_LINES_MAX; i++) {
+        g_autoptr(json_t) message = ireko_jsonl_receive(agent->channel, deadline, error);
+        if (message == NULL)
+            return NULL;
+        if (json_object_get(message, "hello") != NULL)
+            continue;
+        if (json_object_get(message, "error") == NULL)
+            return g_steal_pointer(&message);
+        talk_error_from_message(message, error);
+        return NULL;
+    }
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                        "the agent says hello again and again");
     return NULL;
 }
 

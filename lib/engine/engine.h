@@ -27,7 +27,8 @@ G_BEGIN_DECLS
 typedef struct {
     const char *kernel;  /* vmlinux with a PVH entry */
     const char *initrd;
-    const char *root;    /* read-only disk image, raw; goes where the boot disk would be */
+    const char *root;    /* read-only disk image; goes where the boot disk would be */
+    const char *root_format; /* "raw", or "host_device" where it was handed down as a disk */
     const char *cmdline; /* kernel parameters that the image wants */
 } IrekoBoot;
 

@@ -141,7 +141,7 @@ add_notes(void *data, const IrekoNode *node)
     GPtrArray *lines = data;
     for (unsigned i = 0; i < node->machine->notes->len; i++) {
         const IrekoKeyNote *note = node->machine->notes->pdata[i];
-        if (note->status == IREKO_KEY_HONOURED || note->status == IREKO_KEY_BOOKKEEPING)
+        if (note->reason == NULL)
             continue;
         g_autofree char *line = g_strdup_printf("%s:%u: %s: %s", node->machine->file, note->line,
                                                 note->key, note->reason);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lab/drives.h"
@@ -43,6 +44,14 @@ ireko_start_clear(IrekoStart *start)
     g_clear_pointer(&start->image, ireko_image_free);
 }
 
+/* On L0 the root is a file; inside a layer it is the disk that the layer itself booted from. */
+static const char *
+format_of_root(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISBLK(st.st_mode) ? "host_device" : "raw";
+}
+
 static bool
 prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
 {
@@ -58,6 +67,7 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
     start->boot = (IrekoBoot){.kernel = start->image->kernel,
                               .initrd = start->image->initrd,
                               .root = start->image->root,
+                              .root_format = format_of_root(start->image->root),
                               .cmdline = start->cmdline};
     return true;
 }

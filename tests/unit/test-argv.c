@@ -95,6 +95,7 @@ case_init(Case *c, const IrekoVmx *doc, const Row *row, const char *lab)
         .kernel = c->kernel,
         .initrd = c->initrd,
         .root = c->root,
+        .root_format = "raw",
         .cmdline = "console=ttyS0 panic=-1 one,two",
     };
     c->drives = drives_of(c->machine, lab, row->boot);

@@ -208,7 +208,7 @@ fill_place(Place *place, const IrekoSpec *spec, bool is_root, GError **error)
     const IrekoDrive *drive = is_root ? NULL : find_drive(spec, place->disk);
     if (is_root) {
         place->path = spec->boot->root;
-        place->format = "raw";
+        place->format = spec->boot->root_format;
         place->read_only = true;
     } else if (drive != NULL) {
         place->path = drive->path;
