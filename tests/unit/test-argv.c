@@ -291,6 +291,56 @@ test_taken_by_qemu(const void *data)
     g_assert_true(ireko_file_remove_tree(dir, NULL));
 }
 
+/* What QEMU says of a disk that it cannot have, as ireko repeats it. */
+static void
+test_disks_that_qemu_cannot_have(void)
+{
+    static const struct {
+        const char *file;
+        const char *content; /* NULL: no such file */
+        int code;
+        const char *says;
+    } faults[] = {
+        {"taken.raw", "taken", IREKO_ERROR_STATE, "used by another machine"},
+        {"missing.raw", NULL, IREKO_ERROR_NOT_FOUND, "missing.raw"},
+        {"text.vmdk", "this is no disk at all", IREKO_ERROR_SYNTAX, "of another format"},
+    };
+    g_autoptr(GError) error = NULL;
+    if (!ireko_engine_probe(&ireko_engine_qemu, NULL, &error)) {
+        g_test_skip(error->message);
+        return;
+    }
+    g_autofree char *dir = g_dir_make_tmp("ireko-test-XXXXXX", NULL);
+    g_autofree char *first = g_build_filename(dir, "first", NULL);
+    g_autofree char *second = g_build_filename(dir, "second", NULL);
+    g_assert_true(ireko_file_make_folder(first, NULL) && ireko_file_make_folder(second, NULL));
+    g_autoptr(IrekoVm) holder = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(faults); i++) {
+        g_autofree char *path = g_build_filename(dir, faults[i].file, NULL);
+        g_autofree char *vmx = g_strdup_printf(
+            "memsize = \"32\"\nscsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\n"
+            "scsi0:0.fileName = \"%s\"\n",
+            faults[i].file);
+        g_autoptr(IrekoVmx) doc = ireko_vmx_parse(vmx, strlen(vmx), NULL);
+        g_auto(Case) c = {0};
+        case_init(&c, doc, &(Row){.vmx = "a"}, dir);
+        IrekoDeadline deadline = ireko_deadline_in_ms(LONG_MS);
+        if (faults[i].content != NULL)
+            g_assert_true(g_file_set_contents(path, faults[i].content, -1, NULL));
+        if (faults[i].code == IREKO_ERROR_STATE) {
+            holder = ireko_vm_start(&ireko_engine_qemu, &c.spec, first, deadline, -1, &error);
+            g_assert_no_error(error);
+        }
+        g_assert_null(ireko_vm_start(&ireko_engine_qemu, &c.spec, second, deadline, -1, &error));
+        g_test_message("%s", error->message);
+        g_assert_error(error, IREKO_ERROR, faults[i].code);
+        g_assert_nonnull(strstr(error->message, faults[i].says));
+        g_clear_error(&error);
+    }
+    g_assert_true(ireko_vm_end(holder, ireko_deadline_in_ms(LONG_MS), &error));
+    g_assert_true(ireko_file_remove_tree(dir, NULL));
+}
+
 int
 main(int argc, char **argv)
 {
@@ -303,6 +353,8 @@ main(int argc, char **argv)
             g_test_add_data_func(taken, &rows[i], test_taken_by_qemu);
     }
     g_test_add_func("/argv/what cannot be carried is said so", test_refused);
+    g_test_add_func("/argv/disks that QEMU cannot have are said so",
+                    test_disks_that_qemu_cannot_have);
     g_test_add_func("/argv/a disk needs a file", test_a_disk_needs_a_file);
     g_test_add_func("/argv/a name that is no text is refused",
                     test_a_name_that_is_no_text_is_refused);
