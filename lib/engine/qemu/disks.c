@@ -18,6 +18,10 @@
 #define IDE_CONTROLLERS 2
 #define SERIAL_DIGITS   15 /* with "ireko" before them the 20 bytes that ATA and NVMe have */
 
+/* World wide names with VMware's number, "5" for NAA and 9 digits of our own. */
+#define WWN_LEAD   ((uint64_t)0x5000c29 << 36)
+#define WWN_DIGITS 9
+
 /* What QEMU has of a bus. */
 typedef struct {
     const char *name;       /* in the .vmx */
@@ -159,6 +163,15 @@ set_address(json_t *object, const IrekoDisk *disk)
     }
 }
 
+/* Linux finds a disk on a SAS controller by its world wide name, and none that has not got one. */
+static void
+set_wwn(json_t *object, const IrekoSpec *spec, const char *name)
+{
+    g_autofree char *digits = ireko_qemu_stable_name(spec, name, WWN_DIGITS);
+    json_int_t wwn = (json_int_t)(WWN_LEAD | g_ascii_strtoull(digits, NULL, 16));
+    json_object_set_new(object, "wwn", json_integer(wwn));
+}
+
 static void
 add_device(GPtrArray *argv, const IrekoSpec *spec, const Place *place)
 {
@@ -173,6 +186,8 @@ add_device(GPtrArray *argv, const IrekoSpec *spec, const Place *place)
     if (place->path != NULL)
         set_string(device, "drive", "%s", name);
     set_string(device, "serial", "ireko%s", serial);
+    if (disk->bus == IREKO_BUS_SCSI && disk->scsi_model == IREKO_SCSI_LSISAS1068)
+        set_wwn(device, spec, name);
     if (disk->ssd && disk->bus != IREKO_BUS_NVME) /* NVMe is nothing else */
         json_object_set_new(device, "rotation_rate", json_integer(1));
     if (place->bootindex >= 0)
