@@ -63,6 +63,10 @@ static const cyaml_schema_value_t lab_schema = {
 /* libcyaml says what is wrong, then a backtrace whose first place is the innermost. */
 static void
 collect_words(cyaml_log_t level, void *data, const char *format, va_list args)
+    G_GNUC_PRINTF(3, 0);
+
+static void
+collect_words(cyaml_log_t level, void *data, const char *format, va_list args)
 {
     (void)level;
     g_string_append_vprintf(data, format, args);

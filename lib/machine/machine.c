@@ -6,6 +6,9 @@
 #include "base/text.h"
 #include "machine/builder.h"
 
+#define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+#define NAME_LENGTH     ((size_t)64) /* as ireko_text_is_name has it */
+
 #define MEMORY_DEFAULT_MIB 32 /* VMware's */
 #define MEMORY_STEP_MIB    4
 #define HW_VERSION_MAX     99
@@ -315,8 +318,8 @@ build_display(Builder *b, GError **error)
     return true;
 }
 
-/* The file's name without its folder and ".vmx"; it names sockets, folders and paths in the nest.
- */
+/* The file's name without its folder and ".vmx"; it names sockets, folders and paths in the nest,
+ * so what cannot stand there ("Windows 10 x64.vmx") becomes a hyphen. */
 static bool
 name_machine(IrekoMachine *m, GError **error)
 {
@@ -325,14 +328,17 @@ name_machine(IrekoMachine *m, GError **error)
     size_t len = strlen(name), ending_len = strlen(ending);
     if (len > ending_len && g_ascii_strcasecmp(name + len - ending_len, ending) == 0)
         name[len - ending_len] = '\0';
-    if (!ireko_text_is_name(name)) {
+    (void)g_strcanon(name, NAME_CHARACTERS, '-');
+    name[MIN(strlen(name), NAME_LENGTH)] = '\0';
+    char *start = name + strspn(name, "-.");
+    if (!ireko_text_is_name(start)) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                    "%s: a machine is named after its file, and '%s' cannot be a name: rename the "
-                    "file to 1 to 64 of A-Z a-z 0-9 . _ - before its .vmx",
-                    m->file, name);
+                    "%s: a machine is named after its file, and nothing of this name can be one: "
+                    "rename the file",
+                    m->file);
         return false;
     }
-    m->name = g_steal_pointer(&name);
+    m->name = g_strdup(start);
     return true;
 }
 

@@ -410,9 +410,11 @@ test_a_machine_is_named_after_its_file(void)
         {"esxi01.vmx", "esxi01"},
         {"/labs/a/esxi01.VMX", "esxi01"},
         {"esxi01", "esxi01"},
-        {"My Machine.vmx", NULL},
-        {".vmx", NULL},
-        {"a,b.vmx", NULL},
+        {"Windows 10 x64.vmx", "Windows-10-x64"},
+        {".vmx", "vmx"},
+        {"-rf.vmx", "rf"},
+        {"a,b=c.vmx", "a-b-c"},
+        {"---.vmx", NULL},
         {"/", NULL},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
