@@ -166,6 +166,25 @@ add_cpu(Devices *devices)
         add_device(devices, "cpu:vmx");
 }
 
+/* The 440BX always has IDE; its driver resets and waits for both channels, empty or not. A channel
+ * without a drive has 0 in its status register (QEMU), or floats. Through /dev/port and not
+ * ioperm(2): QEMU's emulated SVM refuses a nested guest's I/O permission bitmap. */
+static void
+add_ide(Devices *devices)
+{
+    static const off_t status[] = {0x1f7, 0x177};
+    int fd = open("/dev/port", O_RDONLY | O_CLOEXEC);
+    for (size_t i = 0; i < sizeof status / sizeof *status; i++) {
+        char value = 1;
+        if (pread(fd, &value, 1, status[i]) != 1 || value != 0) {
+            add_device(devices, "ide:drive");
+            break;
+        }
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 /* Whether one of the comma-separated PATTERNS is "-" or matches a device; they are cut apart. */
 static bool
 is_wanted(const Devices *devices, char *patterns)
@@ -201,8 +220,9 @@ load_module(const char *folder, char *file)
         (void)close(fd);
 }
 
-/* Loads what the driver list FOLDER/NAME has for DEVICES. A module that two lines name is there the
- * second time, which the kernel says at once. */
+/* Loads what the driver list FOLDER/NAME has for DEVICES, each line in a process of its own:
+ * probing is mostly waiting. A module that two lines name is loaded once, and the kernel makes the
+ * second one wait for it. See wait_for_drivers. */
 static void
 load_drivers(const Devices *devices, const char *folder, const char *name)
 {
@@ -221,9 +241,22 @@ load_drivers(const Devices *devices, const char *folder, const char *name)
         char *what = strtok_r(line, " ", &next_word);
         if (what == NULL || !is_wanted(devices, what))
             continue;
+        pid_t pid = fork();
+        if (pid > 0)
+            continue;
         for (char *file; (file = strtok_r(NULL, " ", &next_word)) != NULL;)
             load_module(folder, file);
+        if (pid == 0)
+            _exit(0);
     }
+}
+
+/* No other children are there yet. */
+static void
+wait_for_drivers(void)
+{
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
 }
 
 static int
@@ -412,6 +445,7 @@ run_power_button(void)
 {
     Devices none = {.count = 0};
     load_drivers(&none, "/usr/lib/modules", "late");
+    wait_for_drivers();
 
     struct pollfd inputs[INPUTS_MAX];
     nfds_t count = 0;
@@ -492,6 +526,7 @@ from_initrd(void)
     write_text("/proc/sys/kernel/modprobe", "\n"); /* there is none: the kernel need not try */
 
     add_bus(&devices, "/sys/bus/pci/devices");
+    add_ide(&devices);
     load_drivers(&devices, "/modules", "early");
     wait_for_root(disk, sizeof disk);
     note_root_disk(disk);
@@ -499,6 +534,7 @@ from_initrd(void)
 
     add_cpu(&devices);
     load_drivers(&devices, "/usr/lib/modules", "drivers");
+    wait_for_drivers();
     (void)chmod("/dev/kvm", 0666);
     mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777");
 }

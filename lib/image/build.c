@@ -30,7 +30,7 @@
 #include "image/store.h"
 #include "image/tree.h"
 
-#define RECIPE        "1" /* counts changes of what a base takes from its packages */
+#define RECIPE        "2" /* counts changes of what a base takes from its packages */
 #define PROGRAM_MAX   ((size_t)256 << 20)
 #define MODULE_MAX    ((size_t)64 << 20)
 #define LOCK_POLL_MS  100
@@ -217,8 +217,7 @@ hand_over(const char *from, const char *root, const char *name, GError **error)
     static const char *const parts[] = {"vmlinux", "initrd", "manifest.json", "root.erofs"};
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
         g_autofree char *path = g_build_filename(from, parts[i], NULL);
-        g_autofree char *place =
-            g_build_filename(IMAGE_STORE_HANDED_DOWN + 1, name, parts[i], NULL);
+        g_autofree char *place = g_build_filename(IMAGE_STORE_HANDED_DOWN, name, parts[i], NULL);
         if (g_file_test(path, G_FILE_TEST_EXISTS) && !image_tree_link(path, root, place, error))
             return false;
     }

@@ -5,6 +5,7 @@
  * protocol header (Documentation/x86/boot.rst) says where in a bzImage the packed kernel begins. */
 #include "image/kernel.h"
 
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <ireko/error.h>
 
 #include "base/fd.h"
+#include "base/file.h"
 #include "image/elffile.h"
 #include "image/run.h"
 
@@ -21,6 +23,7 @@
 #define PAYLOAD_OFFSET_AT 0x248 /* since protocol 2.08 */
 #define HEADER_LEN        0x250
 #define SECTOR            512
+#define KERNEL_MAX        ((size_t)512 << 20)
 #define XZ_MAGIC                                                                                   \
     "\xfd"                                                                                         \
     "7zXZ"
@@ -45,16 +48,51 @@ find_payload(int fd)
     return is_xz ? at : -1;
 }
 
-static bool
-check_pvh(const char *path, GError **error)
+/* Rewrites the kernel's program headers, and its file, without the zeros at the ends of segments:
+ * what a loader does not write is zero in a new machine, and the kernel clears its own .bss in one
+ * that was reset. Returns the length that the file is left with. */
+static size_t
+trim_segments(char *data, size_t len)
 {
-    g_autoptr(GMappedFile) file = g_mapped_file_new(path, FALSE, NULL);
-    if (file != NULL &&
-        image_elf_has_pvh(g_mapped_file_get_contents(file), g_mapped_file_get_length(file)))
-        return true;
-    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
-                        "the kernel has no PVH entry (CONFIG_PVH): Debian's kernels have");
-    return false;
+    Elf64_Ehdr header;
+    memcpy(&header, data, sizeof header);
+    size_t end = header.e_phoff + header.e_phnum * sizeof(Elf64_Phdr);
+    for (unsigned i = 0; i < header.e_phnum; i++) {
+        Elf64_Phdr segment;
+        char *at = data + header.e_phoff + i * sizeof segment;
+        memcpy(&segment, at, sizeof segment);
+        if (segment.p_offset > len || segment.p_filesz > len - segment.p_offset)
+            continue;
+        while (segment.p_type == PT_LOAD && segment.p_filesz > 0 &&
+               data[segment.p_offset + segment.p_filesz - 1] == '\0')
+            segment.p_filesz--;
+        if (segment.p_type == PT_LOAD)
+            segment.p_memsz = segment.p_filesz;
+        memcpy(at, &segment, sizeof segment);
+        end = MAX(end, segment.p_offset + segment.p_filesz);
+    }
+    header.e_shoff = 0; /* the sections' table stood behind the zeros; nobody loads by it */
+    header.e_shnum = 0;
+    header.e_shstrndx = 0;
+    memcpy(data, &header, sizeof header);
+    return end;
+}
+
+/* Checks the kernel PATH and takes the zeros off it. */
+static bool
+finish(const char *path, GError **error)
+{
+    size_t len = 0;
+    g_autofree char *data = ireko_file_read(AT_FDCWD, path, KERNEL_MAX, &len, error);
+    if (data == NULL)
+        return false;
+    if (!image_elf_has_pvh(data, len)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                            "the kernel has no PVH entry (CONFIG_PVH): Debian's kernels have");
+        return false;
+    }
+    len = MIN(len, trim_segments(data, len));
+    return ireko_file_replace(path, data, len, 0644, error);
 }
 
 bool
@@ -83,5 +121,5 @@ image_kernel_unpack(const IrekoImageBuild *build, const char *path, const char *
                             .stdin_fd = in,
                             .stdout_fd = out,
                             .cancel_fd = build->cancel_fd};
-    return image_run(&command, error) && check_pvh(to, error);
+    return image_run(&command, error) && finish(to, error);
 }

@@ -24,13 +24,13 @@ static const struct {
     bool hypervisor;
     const char *also[2]; /* loaded behind it: nothing depends on them, yet it is no use alone */
 } drivers[] = {
-    {"early", "-", "virtio_pci", false, {"virtio_console", NULL}},
     {"early", NULL, "vmw_pvscsi", false, {"sd_mod", NULL}},
     {"early", NULL, "sym53c8xx", false, {"sd_mod", NULL}},
     {"early", NULL, "mptsas", false, {"sd_mod", NULL}},
     {"early", NULL, "ahci", false, {"sd_mod", NULL}},
-    {"early", NULL, "ata_piix", false, {"sd_mod", NULL}},
+    {"early", "ide:drive", "ata_piix", false, {"sd_mod", NULL}},
     {"early", NULL, "nvme", false, {NULL, NULL}},
+    {"early", "-", "virtio_pci", false, {"virtio_console", NULL}},
     {"early", "-", "crc32c_generic", false, {"erofs", NULL}},
     {"drivers", "cpu:svm", "kvm_amd", true, {NULL, NULL}},
     {"drivers", "cpu:vmx", "kvm_intel", true, {NULL, NULL}},
