@@ -51,6 +51,12 @@ ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error
     return true;
 }
 
+bool
+ireko_engine_boots_images(const IrekoEngine *engine)
+{
+    return engine->boots_images;
+}
+
 static void
 assert_spec(const IrekoSpec *spec)
 {

@@ -65,6 +65,10 @@ extern const IrekoEngine ireko_engine_fake;
 bool
 ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error);
 
+/* Whether machines boot the files of a built-in image; else its name alone is enough. */
+bool
+ireko_engine_boots_images(const IrekoEngine *engine);
+
 /* The command line that start would use, for people and for golden tests; NULL with an error where
  * the machine cannot be carried. Free with g_strfreev. */
 char **

@@ -8,6 +8,7 @@
 
 struct IrekoEngine {
     const char *name;
+    bool boots_images; /* as ireko_engine_boots_images */
 
     /* As ireko_engine_probe; RET_VERSION is never NULL. */
     bool (*probe)(char **ret_version, GError **error);

@@ -157,9 +157,10 @@ meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
 
     g_autofree char *log = ireko_vm_is_alive(vm) ? g_strdup("") : ireko_vm_log_tail(task->folder);
     g_autofree char *message =
-        g_strdup_printf(ireko_vm_is_alive(vm) ? "its agent did not answer within %u s (%s, %s)%s"
-                                              : "its process ended within %u s (%s, %s) %s",
-                        seconds * task->pace, ireko_accel_name(layer->accel), error->message, log);
+        g_strdup_printf(ireko_vm_is_alive(vm) ? "its agent did not answer within %.0f s (%s, %s)%s"
+                                              : "its process ended within %.0f s (%s, %s) %s",
+                        ireko_patience_seconds(seconds, task->pace), ireko_accel_name(layer->accel),
+                        error->message, log);
     task->report->console = g_steal_pointer(&console);
     settle(task, IREKO_STATE_FAILED, message);
     return NULL;
@@ -207,7 +208,8 @@ run_guests(Task *task, IrekoAgent *agent)
     unsigned pace = task->pace;
     for (unsigned i = 0; i < deepest; i++)
         pace = ireko_layer_pace(IREKO_ACCEL_KVM, pace, 1);
-    int64_t silence_ms = (int64_t)(START_SECONDS + HELLO_SECONDS) * pace * 1000;
+    int64_t silence_ms =
+        (int64_t)(ireko_patience_seconds(START_SECONDS + HELLO_SECONDS, pace) * 1000);
     g_autoptr(json_t) spec = ireko_spec_to_json(node, layer->id, task->pace, layer->start);
     if (ireko_agent_run(agent, spec, silence_ms, pass_on, task, &error))
         return;

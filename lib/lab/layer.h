@@ -66,7 +66,11 @@ ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level);
 int
 ireko_port_connect(const IrekoEngine *engine, const char *folder, int *ret_hold, GError **error);
 
-/* Waits SECONDS times PACE. */
+/* SECONDS times PACE, stretched as the environment says (IREKO_PATIENCE). */
+double
+ireko_patience_seconds(unsigned seconds, unsigned pace);
+
+/* ... from now. */
 IrekoDeadline
 ireko_patience(unsigned seconds, unsigned pace);
 

@@ -1,4 +1,6 @@
 /* lab/serve.c - the agent: what this layer does when the one around it asks. */
+#include "lab/serve.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
@@ -6,7 +8,6 @@
 
 #include <ireko/lab.h>
 
-#include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/layer.h"
@@ -16,20 +17,14 @@
 #define CMDLINE_MAX   ((size_t)64 << 10)
 #define PATH_OPTION   "ireko.path="
 
-typedef struct {
-    GMutex lock;
-    IrekoFacts *facts; /* read once: nothing of it changes while a machine runs */
-    GMutex starting;   /* one at a time: they would start the same machines */
-} Here;
-
 static const IrekoFacts *
-facts_of(Here *here, GError **error)
+facts_of(IrekoServer *server, GError **error)
 {
-    g_mutex_lock(&here->lock);
-    if (here->facts == NULL)
-        here->facts = ireko_facts_here(error);
-    const IrekoFacts *facts = here->facts;
-    g_mutex_unlock(&here->lock);
+    g_mutex_lock(&server->lock);
+    if (server->facts == NULL)
+        server->facts = ireko_facts_here(error);
+    const IrekoFacts *facts = server->facts;
+    g_mutex_unlock(&server->lock);
     return facts;
 }
 
@@ -60,9 +55,9 @@ run_guests(void *data,
            void *emit_data,
            GError **error)
 {
-    Here *here = data;
+    IrekoServer *server = data;
     g_autoptr(IrekoLayerSpec) spec = ireko_spec_from_json(object, error);
-    const IrekoFacts *facts = spec != NULL ? facts_of(here, error) : NULL;
+    const IrekoFacts *facts = spec != NULL ? facts_of(server, error) : NULL;
     if (facts == NULL)
         return false;
     Outlet outlet = {.emit = emit, .data = emit_data};
@@ -73,7 +68,7 @@ run_guests(void *data,
         .self = spec->self->machine,
         .facts = facts,
         .accel = IREKO_ACCEL_KVM,
-        .folder = GUESTS_FOLDER,
+        .folder = server->folder,
         .id = spec->id,
         .pace = spec->pace,
         .start = spec->start,
@@ -82,24 +77,24 @@ run_guests(void *data,
         .data = &outlet,
     };
     if (spec->start)
-        g_mutex_lock(&here->starting);
+        g_mutex_lock(&server->starting);
     ireko_layer_run(&layer, spec->self->guests);
     if (spec->start)
-        g_mutex_unlock(&here->starting);
+        g_mutex_unlock(&server->starting);
     return true;
 }
 
 static int
 connect_guest(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
 {
-    (void)data;
+    const IrekoServer *server = data;
     if (!ireko_text_is_name(name)) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
                             "that is not the name of a machine");
         return -1;
     }
     const IrekoEngine *engine = ireko_engine_chosen();
-    g_autofree char *folder = g_build_filename(GUESTS_FOLDER, name, NULL);
+    g_autofree char *folder = g_build_filename(server->folder, name, NULL);
     if (strcmp(channel, "agent") == 0)
         return ireko_port_connect(engine, folder, ret_hold, error);
     g_autoptr(IrekoVm) vm = ireko_vm_attach(engine, folder, error);
@@ -130,21 +125,25 @@ own_path(void)
     return g_strdup("");
 }
 
-bool
-ireko_lab_serve_agent(const char *version, GError **error)
+IrekoAgentHandlers
+ireko_server_handlers(IrekoServer *server)
 {
-    Here here = {0};
-    g_mutex_init(&here.lock);
-    g_mutex_init(&here.starting);
-    g_autofree char *path = own_path();
-    const IrekoAgentHandlers handlers = {
-        .version = version,
-        .path = path,
+    return (IrekoAgentHandlers){
+        .version = server->version,
+        .path = server->path,
         .facts = give_facts,
         .run = run_guests,
         .connect = connect_guest,
         .stop = power_off,
-        .data = &here,
+        .data = server,
     };
+}
+
+bool
+ireko_lab_serve_agent(const char *version, GError **error)
+{
+    g_autofree char *path = own_path();
+    IrekoServer server = {.version = version, .path = path, .folder = GUESTS_FOLDER};
+    const IrekoAgentHandlers handlers = ireko_server_handlers(&server);
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
 }

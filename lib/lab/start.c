@@ -14,6 +14,9 @@
 #define TCG_PACE   6
 #define LAYER_PACE 2
 
+#define PATIENCE_LEAST 0.001
+#define PATIENCE_MOST  1000
+
 const IrekoEngine *
 ireko_engine_chosen(void)
 {
@@ -29,10 +32,20 @@ ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level)
     return level == 0 ? outer : outer * LAYER_PACE;
 }
 
+/* IREKO_PATIENCE stretches every wait for a machine: "3" on a crowded host, "0.1" in tests. */
+double
+ireko_patience_seconds(unsigned seconds, unsigned pace)
+{
+    const char *text = g_getenv("IREKO_PATIENCE");
+    double stretch = text != NULL ? g_ascii_strtod(text, NULL) : 1;
+    return (double)seconds * pace *
+           (stretch >= PATIENCE_LEAST && stretch <= PATIENCE_MOST ? stretch : 1);
+}
+
 IrekoDeadline
 ireko_patience(unsigned seconds, unsigned pace)
 {
-    return ireko_deadline_in_ms((int64_t)seconds * pace * 1000);
+    return ireko_deadline_in_ms((int64_t)(ireko_patience_seconds(seconds, pace) * 1000));
 }
 
 void
@@ -52,12 +65,28 @@ format_of_root(const char *path)
     return stat(path, &st) == 0 && S_ISBLK(st.st_mode) ? "host_device" : "raw";
 }
 
+/* An engine that boots no images is content with the name of one. */
+static IrekoImage *
+find_image(const IrekoLayer *layer, const char *name, GError **error)
+{
+    if (ireko_engine_boots_images(layer->engine))
+        return ireko_image_find(layer->images, name, error);
+    IrekoImage *image = g_new0(IrekoImage, 1);
+    image->name = g_strdup(name);
+    image->kernel = g_strdup(name);
+    image->initrd = g_strdup(name);
+    image->root = g_strdup(name);
+    image->cmdline = g_strdup("");
+    image->hash = g_strdup("");
+    return image;
+}
+
 static bool
 prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
 {
     if (node->machine->image == NULL)
         return true;
-    start->image = ireko_image_find(layer->images, node->machine->image, error);
+    start->image = find_image(layer, node->machine->image, error);
     if (start->image == NULL) {
         g_prefix_error(error, "%s: ", node->machine->file);
         return false;

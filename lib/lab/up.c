@@ -202,7 +202,8 @@ uses_no_image(void *data, const IrekoNode *node)
 static bool
 build_images(const Work *work, GError **error)
 {
-    if (ireko_nodes_each(work->lab->nodes, uses_no_image, NULL) || work->run->program == NULL)
+    if (!ireko_engine_boots_images(ireko_engine_chosen()) || work->run->program == NULL ||
+        ireko_nodes_each(work->lab->nodes, uses_no_image, NULL))
         return true;
     const IrekoImageBuild build = {
         .home = work->home->cache,

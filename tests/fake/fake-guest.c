@@ -1,28 +1,210 @@
-/* The machine of the fake engine: a process with QEMU's sockets and no guest in it. Says on its
- * control socket that it is ready, echoes on its console, hears its agent channels and says
- * nothing. Ends on SIGTERM as QEMU does, and on SIGUSR1, its power button. */
-#include <errno.h>
+/* The machine of the fake engine: a process with QEMU's sockets and no machine in it.
+ *
+ * It says on its control socket that it is ready and echoes on its console. Where it is told to
+ * boot a built-in image (--append), it answers on its agent channels with the code of the real
+ * agent, so that whole nests of it come up in milliseconds: its facts are what its .vmx promises,
+ * its guests are processes like itself in a folder below its own, exec runs on the host. It ends on
+ * SIGTERM as QEMU does, on SIGUSR1, its power button, and with the machine that it is inside of.
+ *
+ * ireko.fake = "..." in its .vmx makes it misbehave; the words stand in the table below. */
+#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "engine/process.h"
+#include "lab/serve.h"
+#include "machine/machine.h"
+#include "vmx/vmx.h"
 
-#define LISTENERS (IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_CONTROL)
-#define PEERS_MAX 32
-#define CHUNK     4096
+#define LISTENERS  (IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_CONTROL)
+#define CHUNK      4096
+#define PARENT_VAR "IREKO_FAKE_PARENT" /* number of the process of the machine around this one */
+#define SLOW_US    (1200 * G_TIME_SPAN_MILLISECOND)
+#define MIB        ((uint64_t)1 << 20)
 
-typedef struct {
-    int fd;
-    bool echoes;
-} Peer;
+static struct {
+    const char *hv;    /* "svm" ... */
+    const char *fault; /* value of ireko.fake; "" */
+    bool answers;      /* it boots an image, in which there is an agent */
+    IrekoServer server;
+    IrekoAgentHandlers handlers;
+} guest = {.hv = "none", .fault = ""};
 
-static Peer peers[PEERS_MAX];
-static size_t n_peers;
+static bool
+misbehaves(const char *fault)
+{
+    return strcmp(guest.fault, fault) == 0;
+}
+
+/* ---- what it claims to be ---- */
+
+static json_t *
+disks_of(const IrekoMachine *machine)
+{
+    json_t *disks = json_array();
+    for (unsigned i = 0; i < machine->disks->len; i++) {
+        const IrekoDisk *disk = machine->disks->pdata[i];
+        bool ssd = disk->ssd || disk->bus == IREKO_BUS_NVME;
+        if (misbehaves("lies-about-ssd"))
+            ssd = !ssd;
+        g_autofree char *name = g_strdup_printf("sd%c", 'a' + (char)(i % 26));
+        json_t *fact =
+            json_pack("{s:s,s:s,s:s,s:I,s:b,s:i,s:i}", "name", name, "device", disk->device,
+                      "controller", "fake", "bytes", (json_int_t)disk->create_bytes, "cdrom",
+                      disk->cdrom, "rotational", !ssd, "rotation_rate", ssd ? 1 : 7200);
+        json_array_append_new(disks, fact);
+    }
+    return disks;
+}
+
+/* The facts of a machine that keeps every promise but for its fault. */
+static IrekoFacts *
+facts_of(const IrekoMachine *machine)
+{
+    bool hv = strcmp(guest.hv, "none") != 0;
+    bool kvm = hv && !misbehaves("no-kvm");
+    json_int_t bytes = (json_int_t)(machine->memory_mib * MIB);
+    const char *name = misbehaves("leak-hv") ? "svm" : guest.hv;
+    g_autoptr(json_t) json = json_pack(
+        "{s:{s:s,s:s,s:s,s:b,s:[],s:s}, s:{s:s,s:s}, s:{s:b,s:s?,s:s,s:[]}, s:{s:I,s:I,s:I}, s:i, "
+        "s:s, s:o}",
+        "cpu", "vendor", "AuthenticAMD", "model", "fake", "hv", name, "nested_paging", hv,
+        "features", "evidence", "told by a fake guest", "above", "kind", "kvm", "evidence", "fake",
+        "kvm", "usable", kvm, "cause", kvm ? NULL : "device-missing", "evidence",
+        "no /dev/kvm was tried", "params", "memory", "total_bytes", bytes, "installed_bytes", bytes,
+        "available_bytes", bytes, "cpus", (int)machine->vcpus, "kernel", "fake", "disks",
+        disks_of(machine));
+    return ireko_facts_from_json(json, NULL);
+}
+
+/* Reads the .vmx FILE; where it cannot, it is a machine without an agent. */
+static void
+become(const char *file)
+{
+    g_autoptr(IrekoVmx) doc = ireko_vmx_load(file, NULL);
+    g_autoptr(IrekoMachine) machine = doc != NULL ? ireko_machine_from_vmx(doc, file, NULL) : NULL;
+    guest.answers = guest.answers && machine != NULL;
+    if (machine == NULL)
+        return;
+    char *fault = ireko_vmx_get(doc, "ireko.fake", NULL);
+    guest.fault = fault != NULL ? fault : "";
+    guest.server.facts = facts_of(machine);
+}
+
+/* ---- its agent ---- */
+
+static bool
+power_off(void *data, GError **error)
+{
+    (void)data, (void)error;
+    _exit(0);
+}
+
+static bool
+die_in_run(void *data,
+           const json_t *spec,
+           int cancel_fd,
+           void (*emit)(void *emit_data, json_t *report),
+           void *emit_data,
+           GError **error)
+{
+    (void)data, (void)spec, (void)cancel_fd, (void)emit, (void)emit_data, (void)error;
+    _exit(1);
+}
+
+static void
+babble(int fd)
+{
+    while (send(fd, "{\"once\": \"upon a time\"}\n(", 25, MSG_NOSIGNAL) > 0)
+        continue;
+}
+
+static void
+drone(int fd)
+{
+    while (send(fd, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 32, MSG_NOSIGNAL) > 0)
+        continue;
+}
+
+static void
+hear_only(int fd)
+{
+    char bytes[CHUNK];
+    while (recv(fd, bytes, sizeof bytes, 0) > 0)
+        continue;
+}
+
+/* Answers the hello on FD with PROTOCOL, as JSON that is otherwise right. */
+static void
+answer_hello(int fd, int protocol)
+{
+    g_autoptr(IrekoJsonl) channel = ireko_jsonl_new(dup(fd), -1);
+    g_autoptr(json_t) hello = ireko_jsonl_receive(channel, IREKO_NO_DEADLINE, NULL);
+    g_autoptr(json_t) answer =
+        json_pack("{s:i,s:O?,s:s,s:s}", "hello", protocol, "nonce", json_object_get(hello, "nonce"),
+                  "version", "fake", "path", guest.server.path);
+    (void)ireko_jsonl_send(channel, answer, IREKO_NO_DEADLINE, NULL);
+}
+
+static void
+speak_wrong_protocol(int fd)
+{
+    answer_hello(fd, IREKO_AGENT_PROTOCOL + 1);
+    hear_only(fd);
+}
+
+static void
+die(int fd)
+{
+    (void)fd;
+    (void)fputs("fake guest: dies as it was told\n", stderr);
+    _exit(1);
+}
+
+static void
+die_after_hello(int fd)
+{
+    answer_hello(fd, IREKO_AGENT_PROTOCOL);
+    die(fd);
+}
+
+static void
+be_slow(int fd)
+{
+    g_usleep(SLOW_US);
+    ireko_agent_serve_talk(fd, &guest.handlers);
+}
+
+static const struct {
+    const char *fault;
+    void (*talk)(int fd);
+} talks[] = {
+    {"silent", hear_only}, {"die-before-hello", die}, {"die-after-hello", die_after_hello},
+    {"babble", babble},    {"endless-line", drone},   {"wrong-protocol", speak_wrong_protocol},
+    {"slow", be_slow},
+};
+
+static void
+talk(int fd)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(talks); i++) {
+        if (misbehaves(talks[i].fault)) {
+            talks[i].talk(fd);
+            return;
+        }
+    }
+    if (guest.answers)
+        ireko_agent_serve_talk(fd, &guest.handlers);
+    else
+        hear_only(fd);
+}
+
+/* ---- its sockets ---- */
 
 static void
 say(int fd, const char *bytes, size_t len)
@@ -37,59 +219,138 @@ say(int fd, const char *bytes, size_t len)
 }
 
 static void
-let_in(int listener)
-{
-    int fd = accept(listener, NULL, NULL);
-    if (fd < 0)
-        return;
-    if (n_peers == PEERS_MAX) {
-        (void)close(fd);
-        return;
-    }
-    if (listener == IREKO_PROCESS_FD_CONTROL)
-        say(fd, "ready\n", 6);
-    peers[n_peers++] = (Peer){.fd = fd, .echoes = listener == IREKO_PROCESS_FD_CONSOLE};
-}
-
-/* Whether PEER is still there. */
-static bool
-hear(const Peer *peer)
+echo(int fd)
 {
     char bytes[CHUNK];
-    ssize_t n = recv(peer->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (n > 0 && peer->echoes)
-        say(peer->fd, bytes, (size_t)n);
-    return n > 0 || (n < 0 && errno == EAGAIN);
+    if (guest.answers) {
+        g_autofree char *greeting = g_strdup_printf("fake console of %s\r\n", guest.server.path);
+        say(fd, greeting, strlen(greeting));
+    }
+    for (ssize_t n; (n = recv(fd, bytes, sizeof bytes, 0)) > 0;)
+        say(fd, bytes, (size_t)n);
 }
 
 static void
-serve_once(void)
+be_ready(int fd)
 {
-    struct pollfd fds[LISTENERS + PEERS_MAX];
-    size_t n = n_peers;
-    for (size_t i = 0; i < LISTENERS; i++)
-        fds[i] = (struct pollfd){.fd = IREKO_PROCESS_FD_CONTROL + (int)i, .events = POLLIN};
-    for (size_t i = 0; i < n; i++)
-        fds[LISTENERS + i] = (struct pollfd){.fd = peers[i].fd, .events = POLLIN};
-    if (poll(fds, LISTENERS + n, -1) < 0)
-        return;
+    say(fd, "ready\n", 6);
+    hear_only(fd);
+}
 
-    for (size_t i = n; i-- > 0;) {
-        if (fds[LISTENERS + i].revents == 0 || hear(&peers[i]))
+typedef struct {
+    int fd;
+    void (*serve)(int fd);
+} Peer;
+
+static void *
+serve_peer(void *data)
+{
+    g_autofree Peer *peer = data;
+    peer->serve(peer->fd);
+    (void)close(peer->fd);
+    return NULL;
+}
+
+static void
+let_in(int listener)
+{
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0)
+        return;
+    Peer *peer = g_new(Peer, 1);
+    *peer = (Peer){.fd = fd, .serve = talk};
+    if (listener == IREKO_PROCESS_FD_CONTROL)
+        peer->serve = be_ready;
+    else if (listener == IREKO_PROCESS_FD_CONSOLE)
+        peer->serve = echo;
+    g_thread_unref(g_thread_new("peer", serve_peer, peer));
+}
+
+static void
+serve_for_ever(int outer_fd)
+{
+    for (;;) {
+        struct pollfd fds[LISTENERS + 1];
+        for (size_t i = 0; i < LISTENERS; i++)
+            fds[i] = (struct pollfd){.fd = IREKO_PROCESS_FD_CONTROL + (int)i, .events = POLLIN};
+        fds[LISTENERS] = (struct pollfd){.fd = outer_fd, .events = POLLIN};
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0)
             continue;
-        (void)close(peers[i].fd);
-        peers[i] = peers[--n_peers];
-    }
-    for (size_t i = 0; i < LISTENERS; i++) {
-        if (fds[i].revents != 0)
-            let_in(fds[i].fd);
+        if (fds[LISTENERS].revents != 0)
+            _exit(0); /* the machine around it is gone */
+        for (size_t i = 0; i < LISTENERS; i++) {
+            if (fds[i].revents != 0)
+                let_in(fds[i].fd);
+        }
     }
 }
 
+/* ---- from its arguments ---- */
+
+static const char *
+word_after(int argc, char **argv, const char *option)
+{
+    for (int i = 1; i + 1 < argc; i++) {
+        if (strcmp(argv[i], option) == 0)
+            return argv[i + 1];
+    }
+    return "";
+}
+
+/* The path in the kernel parameters TEXT. */
+static char *
+path_in(const char *text)
+{
+    const char *at = strstr(text, "ireko.path=");
+    if (at == NULL)
+        return g_strdup("");
+    at += strlen("ireko.path=");
+    return g_strndup(at, strcspn(at, " "));
+}
+
+/* Its guests' folder is its own process's: guests of one that died in its place are none of it. */
+static char *
+guests_folder(void)
+{
+    g_autofree char *own = g_file_read_link(IREKO_PROCESS_DIR, NULL);
+    return g_strdup_printf("%s/nest-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
+}
+
+/* Watches the machine around this one; -1 where that is the host. */
+static int
+watch_outer(void)
+{
+    const char *number = g_getenv(PARENT_VAR);
+    int fd = -1;
+    if (number != NULL) {
+        fd = (int)syscall(SYS_pidfd_open, (pid_t)g_ascii_strtoull(number, NULL, 10), 0U);
+        if (fd < 0)
+            _exit(0); /* gone already */
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    g_autofree char *own = g_strdup_printf("%d", (int)getpid());
+    g_setenv(PARENT_VAR, own, TRUE);
+    return fd;
+}
+
 int
-main(void)
+main(int argc, char **argv)
 {
     (void)fputs("fake guest\n", stderr);
-    for (;;)
-        serve_once(); /* SIGTERM and SIGUSR1 end it by themselves */
+    int outer_fd = watch_outer();
+    for (int fd = IREKO_PROCESS_FD_PID; fd < IREKO_PROCESS_FD_END; fd++)
+        (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* exec's commands and guests get their own */
+    g_autofree char *path = path_in(word_after(argc, argv, "--append"));
+    g_autofree char *folder = guests_folder();
+    guest.answers = *path != '\0';
+    guest.hv = word_after(argc, argv, "--hv");
+    become(word_after(argc, argv, "--vmx"));
+    guest.server.version = "fake";
+    guest.server.path = misbehaves("wrong-path") ? "somebody/else" : path;
+    guest.server.folder = folder;
+    guest.handlers = ireko_server_handlers(&guest.server);
+    guest.handlers.stop = power_off;
+    if (misbehaves("dies-in-run"))
+        guest.handlers.run = die_in_run;
+    serve_for_ever(outer_fd); /* SIGTERM and SIGUSR1 end it by themselves */
 }

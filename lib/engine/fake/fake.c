@@ -3,7 +3,7 @@
  *
  * The program is the one that IREKO_FAKE_GUEST names. It is started, found, reached and ended as
  * QEMU is; on its control socket it says "ready" and a line end when its machine runs, SIGUSR1 is
- * its power button. It is told what it stands for by its arguments. */
+ * its power button. It is told what it stands for by its arguments, and boots no image. */
 #include <poll.h>
 #include <signal.h>
 #include <string.h>

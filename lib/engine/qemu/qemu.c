@@ -247,6 +247,7 @@ explain(const char *words, GError **error)
 
 const IrekoEngine ireko_engine_qemu = {
     .name = "qemu",
+    .boots_images = true,
     .probe = probe,
     .plan = plan,
     .prepare = prepare,

@@ -1,0 +1,23 @@
+/* lab/serve.h - what a layer does when the one around it asks: for the agent, and for whoever
+ * stands in for one. Private to lib/lab and its tests. */
+#pragma once
+
+#include "agent/agent.h"
+#include "host/facts.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+    const char *version; /* told to who asks */
+    const char *path;    /* of the machine that this layer is */
+    const char *folder;  /* where its guests have their folders */
+    IrekoFacts *facts;   /* what it offers; NULL: read when first asked for, kept */
+    GMutex lock;         /* of facts */
+    GMutex starting;     /* one `run` at a time: two would start the same machines */
+} IrekoServer;
+
+/* The handlers for SERVER, which outlives them; its mutexes are initialised by zeros. */
+IrekoAgentHandlers
+ireko_server_handlers(IrekoServer *server);
+
+G_END_DECLS
