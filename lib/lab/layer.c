@@ -24,6 +24,9 @@
 #define FACTS_SECONDS 10
 #define ASK_SECONDS   2 /* for a machine that should be up already */
 
+#define LAST_BREATH_US (500 * G_TIME_SPAN_MILLISECOND)
+#define LOOK_EVERY_US  (5 * G_TIME_SPAN_MILLISECOND)
+
 typedef struct {
     const IrekoLayer *layer;
     GMutex lock; /* reports go out one at a time */
@@ -138,6 +141,39 @@ obtain_vm(Task *task)
     return vm;
 }
 
+/* Whether the machine of VM has ended. A dying process closes its sockets before it is gone, so a
+ * talk that broke off is a reason to look for a moment. */
+static bool
+has_ended(IrekoVm *vm, const GError *error)
+{
+    bool broke_off = g_error_matches(error, IREKO_ERROR, IREKO_ERROR_REMOTE) ||
+                     g_error_matches(error, IREKO_ERROR, IREKO_ERROR_IO);
+    int64_t until = g_get_monotonic_time() + (broke_off ? LAST_BREATH_US : 0);
+    while (ireko_vm_is_alive(vm)) {
+        if (g_get_monotonic_time() >= until)
+            return false;
+        g_usleep(LOOK_EVERY_US);
+    }
+    return true;
+}
+
+/* Why there was no hello within SECONDS, on one line. */
+static char *
+why_unmet(const Task *task, IrekoVm *vm, const GError *error, double seconds)
+{
+    const char *accel = ireko_accel_name(task->run->layer->accel);
+    if (has_ended(vm, error)) {
+        g_autofree char *log = ireko_vm_log_tail(task->folder);
+        g_auto(GStrv) lines = g_strsplit(log, "\n", -1);
+        g_autofree char *words = g_strjoinv("; ", lines);
+        return g_strdup_printf("its process ended before its agent answered (%s)%s%s", accel,
+                               *words != '\0' ? ": " : "", words);
+    }
+    if (g_error_matches(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT))
+        return g_strdup_printf("its agent did not answer within %.3g s (%s)", seconds, accel);
+    return g_strdup_printf("its agent cannot be talked with: %s", error->message);
+}
+
 /* Waits for the agent; NULL where the machine's fate is settled. */
 static IrekoAgent *
 meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
@@ -155,12 +191,8 @@ meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
     if (agent != NULL)
         return agent;
 
-    g_autofree char *log = ireko_vm_is_alive(vm) ? g_strdup("") : ireko_vm_log_tail(task->folder);
     g_autofree char *message =
-        g_strdup_printf(ireko_vm_is_alive(vm) ? "its agent did not answer within %.0f s (%s, %s)%s"
-                                              : "its process ended within %.0f s (%s, %s) %s",
-                        ireko_patience_seconds(seconds, task->pace), ireko_accel_name(layer->accel),
-                        error->message, log);
+        why_unmet(task, vm, error, ireko_patience_seconds(seconds, task->pace));
     task->report->console = g_steal_pointer(&console);
     settle(task, IREKO_STATE_FAILED, message);
     return NULL;

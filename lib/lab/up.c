@@ -67,6 +67,8 @@ progress(const IrekoLabRun *run, const char *step)
 static void
 recall_times(const json_t *kept, IrekoReport *report)
 {
+    if (report->state != IREKO_STATE_RUNNING)
+        return; /* they were another machine's */
     size_t i;
     const json_t *machine;
     json_array_foreach(json_object_get(kept, "machines"), i, machine)

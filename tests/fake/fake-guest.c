@@ -9,6 +9,7 @@
  * ireko.fake = "..." in its .vmx makes it misbehave; the words stand in the table below. */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -337,6 +338,7 @@ int
 main(int argc, char **argv)
 {
     (void)fputs("fake guest\n", stderr);
+    (void)signal(SIGPIPE, SIG_IGN); /* as ireko does: exec's input may find nobody */
     int outer_fd = watch_outer();
     for (int fd = IREKO_PROCESS_FD_PID; fd < IREKO_PROCESS_FD_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* exec's commands and guests get their own */
