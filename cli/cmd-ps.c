@@ -62,8 +62,9 @@ cmd_ps(int argc, char **argv, GError **error)
         g_auto(GStrv) names = ireko_lab_names(home);
         for (size_t i = 0; names[i] != NULL; i++) {
             g_autoptr(GError) why = NULL;
-            if (look(home, names[i], nests, &why))
-                continue;
+            if (look(home, names[i], nests, &why) ||
+                g_error_matches(why, IREKO_ERROR, IREKO_ERROR_NOT_FOUND))
+                continue; /* on record, or not yet, or no more */
             (void)fprintf(stderr, "ireko ps: %s: %s\n", names[i], why->message);
             all = false;
         }

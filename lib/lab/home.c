@@ -118,8 +118,17 @@ IrekoLab *
 ireko_lab_recorded(const IrekoHome *home, const char *where, GError **error)
 {
     g_auto(GStrv) names = ireko_lab_names(home);
-    if (g_strv_contains((const char *const *)names, where))
-        return ireko_record_read(home, where, error);
+    if (g_strv_contains((const char *const *)names, where)) {
+        GError *why = NULL;
+        IrekoLab *lab = ireko_record_read(home, where, &why);
+        if (lab != NULL)
+            return lab;
+        if (!g_error_matches(why, IREKO_ERROR, IREKO_ERROR_NOT_FOUND)) {
+            g_propagate_error(error, why);
+            return NULL;
+        }
+        g_clear_error(&why); /* an `up` has only just begun there, or was ended so early */
+    }
 
     g_autofree char *path = definition_of(where);
     g_autofree char *source = g_canonicalize_filename(path, NULL);

@@ -14,9 +14,9 @@ import tempfile
 import time
 import traceback
 
-IREKO = os.environ["IREKO"]
-FAKE_GUEST = os.environ.get("IREKO_FAKE_GUEST", "")
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+IREKO = os.environ.get("IREKO", os.path.join(TOP, "build", "ireko"))
+FAKE_GUEST = os.environ.get("IREKO_FAKE_GUEST", os.path.join(TOP, "build/tests/fake/fake-guest"))
 GONE_SECONDS = 5  # guests end a moment after the machine around them
 RUN_SECONDS = 120
 
