@@ -1,0 +1,96 @@
+#!/usr/bin/env python3
+"""commands.py TOP IREKO - the command table, the help, the man pages and the completions name the
+same verbs and the same options."""
+
+import os
+import re
+import subprocess
+import sys
+
+from tap import Tap, read
+
+TABLE_ROW = re.compile(r'^\s*\{"([a-z-]+)",\s*(NULL|")', re.MULTILINE)
+HELP_VERB = re.compile(r"^  ([a-z]+)  +\S", re.MULTILINE)
+HELP_OPTION = re.compile(r"^  --([a-z-]+)", re.MULTILINE)
+MAN_OPTION = re.compile(r"\bFl -([a-z-]+)")
+PAGE = re.compile(r"ireko-([a-z]+)\.1$")
+
+# Presses Tab behind the words given, and prints what is offered.
+ASK_BASH = """
+source "$1"; shift
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+_ireko
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def program(ireko, *words):
+    done = subprocess.run([ireko, *words], capture_output=True, text=True, check=False)
+    return done.stdout
+
+
+def offered(top, *words):
+    script = os.path.join(top, "docs/completion/ireko.bash")
+    done = subprocess.run(["bash", "-c", ASK_BASH, "bash", script, "ireko", *words],
+                          capture_output=True, text=True, check=False)
+    return {line.strip() for line in done.stdout.splitlines() if line.strip()}
+
+
+def differences(names, found, expected, where, reference):
+    faults = [f"{names} '{name}' is in {where} and not in {reference}" for name in found - expected]
+    return faults + [f"{names} '{name}' is in {reference} and not in {where}"
+                     for name in expected - found]
+
+
+def verbs_rows(tap, top, ireko, verbs):
+    table = "cli/main.c"
+    shown = set(HELP_VERB.findall(program(ireko, "--help")))
+    tap.row("--help lists the verbs of the table",
+            differences("verb", shown, verbs, "ireko --help", table))
+    pages = {match.group(1) for match in map(PAGE.match, os.listdir(os.path.join(top, "docs/man")))
+             if match}
+    tap.row("every verb has a man page, and every page a verb",
+            differences("verb", pages, verbs, "docs/man", table))
+    named = set(re.findall(r"\.It Xr ireko-([a-z]+) 1", read(top, "docs/man/ireko.1")))
+    tap.row("ireko.1 lists the verbs of the table",
+            differences("verb", named, verbs, "ireko.1", table))
+    completed = {word for word in offered(top, "") if not word.startswith("-")}
+    tap.row("bash completes the verbs of the table",
+            differences("verb", completed, verbs, "ireko.bash", table))
+    zsh = set(re.findall(r"^\s*'([a-z]+):", read(top, "docs/completion/_ireko"), re.MULTILINE))
+    tap.row("zsh completes the verbs of the table",
+            differences("verb", zsh, verbs, "_ireko", table))
+
+
+def options_rows(tap, top, ireko, verb):
+    help_options = set(HELP_OPTION.findall(program(ireko, verb, "--help")))
+    page = set(MAN_OPTION.findall(read(top, f"docs/man/ireko-{verb}.1")))
+    tap.row(f"the man page of {verb} has the options of its help",
+            differences("option", page, help_options, f"ireko-{verb}.1", f"{verb} --help"))
+    completed = {word[2:] for word in offered(top, verb, "--") if word.startswith("--")}
+    tap.row(f"bash completes the options of {verb}",
+            differences("option", completed - {"help"}, help_options, "ireko.bash",
+                        f"{verb} --help"))
+    zsh = re.search(rf"^ *{verb}\) *options=\(([^)]*)\)", read(top, "docs/completion/_ireko"),
+                    re.MULTILINE)
+    found = set(re.findall(r"--([a-z-]+)", zsh.group(1))) if zsh else {"(no line)"}
+    tap.row(f"zsh completes the options of {verb}",
+            differences("option", found, help_options, "_ireko", f"{verb} --help"))
+
+
+def main():
+    top, ireko = sys.argv[1:]
+    tap = Tap()
+    rows = TABLE_ROW.findall(read(top, "cli/main.c"))
+    verbs = {name for name, shown in rows if shown != "NULL"}
+    tap.row("the command table is found", [] if len(verbs) > 1 else ["no rows in cli/main.c"])
+    verbs_rows(tap, top, ireko, verbs)
+    for verb in sorted(verbs):
+        options_rows(tap, top, ireko, verb)
+    tap.row("every option of the program is in the help of a verb or in ireko.1",
+            differences("option", set(MAN_OPTION.findall(read(top, "docs/man/ireko.1"))),
+                        {"help", "version"}, "ireko.1", "ireko itself"))
+    tap.end()
+
+
+main()
