@@ -124,6 +124,9 @@ def main():
     tap = Tap()
     pages = [name for name in tree_files(top) if re.match(r"docs/man/.*\.\d$", name)]
     tap.row("there are man pages", [] if pages else ["none in docs/man"])
+    tap.row("the documents are there", [name for name in PROSE if not read(top, name)])
+    tap.row("the README has commands to try",
+            [] if prose_examples(read(top, "README.md")) else ["no ```sh block runs ireko"])
     lint_rows(tap, top, pages)
     example_rows(tap, top, ireko, pages)
     truth_rows(tap, top)

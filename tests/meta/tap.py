@@ -23,6 +23,9 @@ def tree_files(top):
 
 
 def read(top, name):
+    """The text of a file; of one that is not there, none: what it should hold is then missed."""
+    if not os.path.isfile(os.path.join(top, name)):
+        return ""
     with open(os.path.join(top, name), encoding="utf-8", errors="surrogateescape") as file:
         return file.read()
 
