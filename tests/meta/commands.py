@@ -79,7 +79,7 @@ def options_rows(tap, top, ireko, verb):
 
 
 def main():
-    top, ireko = sys.argv[1:]
+    top, ireko = sys.argv[1], os.path.abspath(sys.argv[2])
     tap = Tap()
     rows = TABLE_ROW.findall(read(top, "cli/main.c"))
     verbs = {name for name, shown in rows if shown != "NULL"}

@@ -120,7 +120,7 @@ def truth_rows(tap, top):
 
 
 def main():
-    top, ireko = sys.argv[1:]
+    top, ireko = sys.argv[1], os.path.abspath(sys.argv[2])
     tap = Tap()
     pages = [name for name in tree_files(top) if re.match(r"docs/man/.*\.\d$", name)]
     tap.row("there are man pages", [] if pages else ["none in docs/man"])
