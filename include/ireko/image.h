@@ -40,6 +40,10 @@ typedef struct {
 bool
 ireko_image_build(const IrekoImageBuild *build, GError **error);
 
+/* Whether there is an image called NAME; IREKO_ERROR_NOT_FOUND says which names there are. */
+bool
+ireko_image_is_known(const char *name, GError **error);
+
 /* The image NAME below HOME (or, inside a layer, the one handed down). IREKO_ERROR_NOT_FOUND says
  * how to build it, or which names there are. */
 IrekoImage *

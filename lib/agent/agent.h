@@ -1,8 +1,9 @@
 /* agent/agent.h - talking with the ireko inside a machine.
  *
  * The talk runs over a virtio-serial port (DESIGN 7), as JSON objects one a line. It begins with a
- * handshake - {"hello":1,"nonce":N} answered by {"hello":1,"nonce":N,"version":V,"path":P} - and
- * then holds one request at a time:
+ * handshake - {"hello":1,"nonce":N,"hello-to":P} answered by
+ * {"hello":1,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at a
+ * time:
  *
  *     {"op":"facts"}                      {"facts":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
@@ -14,7 +15,10 @@
  *     {"op":"console","of":NAME}          {"done":true}, then bytes to and from a guest's console
  *
  * or {"error":{"code":C,"message":M}}. A relay knows nothing of what it carries, so a talk goes
- * through any number of layers and each layer's agent is the same. Both sides distrust the other:
+ * through any number of layers and each layer's agent is the same - with one exception: a machine
+ * that has not noticed the end of a talk (a port whose host hangs up and comes back at once looks as
+ * if nothing had been) still carries bytes when the next one begins, and must not pass on a hello
+ * that is for itself. Both sides distrust the other:
  * lines, counts and times are limited. */
 #pragma once
 
@@ -115,8 +119,9 @@ ireko_agent_serve_ports(const char *prefix, const IrekoAgentHandlers *handlers, 
 
 /* ---- both ---- */
 
-/* Carries bytes between A and B until either hangs up or CANCEL_FD (-1: none) is readable. */
+/* Carries bytes between A and B until either hangs up, CANCEL_FD (-1: none) is readable, or what
+ * comes from A holds the text UNTIL (NULL: none). */
 void
-ireko_agent_splice(int a, int b, int cancel_fd);
+ireko_agent_splice(int a, int b, int cancel_fd, const char *until);
 
 G_END_DECLS

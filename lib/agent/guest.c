@@ -85,8 +85,9 @@ answer_bytes(
     IREKO_AUTOFD far = talk->handlers->connect(talk->handlers->data, name, channel, &hold, error);
     if (far < 0)
         return false;
+    g_autofree char *ours = talk_hello_mark(talk->handlers->path);
     if (say(talk, json_pack("{s:b}", "done", 1)) && await_go(ireko_jsonl_fd(talk->channel)))
-        ireko_agent_splice(ireko_jsonl_fd(talk->channel), far, -1);
+        ireko_agent_splice(ireko_jsonl_fd(talk->channel), far, -1, ours);
     talk->over = true;
     return true;
 }

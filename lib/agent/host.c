@@ -72,7 +72,8 @@ static bool
 say_hello(IrekoJsonl *channel, const char *path, IrekoDeadline deadline, GError **error)
 {
     json_int_t nonce = (json_int_t)(g_random_int() >> 1);
-    g_autoptr(json_t) hello = json_pack("{s:i,s:I}", "hello", IREKO_AGENT_PROTOCOL, "nonce", nonce);
+    g_autoptr(json_t) hello = json_pack("{s:i,s:I,s:s*}", "hello", IREKO_AGENT_PROTOCOL, "nonce",
+                                        nonce, "hello-to", path); /* talk_hello_mark */
     for (;;) {
         g_autoptr(GError) why = NULL;
         IrekoDeadline again = MIN(deadline, ireko_deadline_in_ms(HELLO_AGAIN_MS));

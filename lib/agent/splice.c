@@ -52,6 +52,12 @@ talk_error_from_message(const json_t *message, GError **error)
     g_set_error_literal(error, IREKO_ERROR, (int)code, safe);
 }
 
+char *
+talk_hello_mark(const char *path)
+{
+    return g_strdup_printf("\"hello-to\":\"%s\"}", path);
+}
+
 json_t *
 talk_bytes_message(const char *name, const void *data, size_t len)
 {
@@ -75,8 +81,27 @@ talk_bytes_of(const json_t *message, const char *name, size_t *ret_len)
 typedef struct {
     int from, to;
     size_t at, len;
+    const char *until; /* text that ends it, or NULL */
+    size_t matched;    /* bytes of it that the last ones were */
     uint8_t data[SPLICE_STEP];
 } Flow;
+
+/* Whether UNTIL ends in what was just read, wherever reads have cut it. It begins with a quote and
+ * has no other bytes twice in a way that a start over could miss: a hello is ASCII, its key once.
+ */
+static bool
+is_over(Flow *flow)
+{
+    for (size_t i = 0; flow->until != NULL && i < flow->len; i++) {
+        if (flow->data[i] != (uint8_t)flow->until[flow->matched])
+            flow->matched = 0;
+        if (flow->data[i] == (uint8_t)flow->until[flow->matched])
+            flow->matched++;
+        if (flow->until[flow->matched] == '\0')
+            return true;
+    }
+    return false;
+}
 
 /* Moves what can be moved now; false when this flow is over. */
 static bool
@@ -88,6 +113,8 @@ flow_step(Flow *flow)
             return false;
         flow->at = 0;
         flow->len = n > 0 ? (size_t)n : 0;
+        if (is_over(flow))
+            return false;
     }
     while (flow->at < flow->len) {
         ssize_t n = write(flow->to, flow->data + flow->at, flow->len - flow->at);
@@ -111,12 +138,13 @@ flow_events(const Flow *in, const Flow *out)
 }
 
 void
-ireko_agent_splice(int a, int b, int cancel_fd)
+ireko_agent_splice(int a, int b, int cancel_fd, const char *until)
 {
     g_autofree Flow *ab = g_new0(Flow, 1);
     g_autofree Flow *ba = g_new0(Flow, 1);
     ab->from = ba->to = a;
     ab->to = ba->from = b;
+    ab->until = until;
     for (;;) {
         struct pollfd fds[3] = {
             {.fd = a, .events = flow_events(ab, ba)},

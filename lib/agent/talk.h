@@ -13,6 +13,10 @@ talk_error_message(const GError *error);
 void
 talk_error_from_message(const json_t *message, GError **error);
 
+/* The end of the line of a hello to the machine PATH: no other line holds it. Free with g_free. */
+char *
+talk_hello_mark(const char *path);
+
 /* {NAME: base64 of LEN bytes}; a new reference. */
 json_t *
 talk_bytes_message(const char *name, const void *data, size_t len);

@@ -128,15 +128,22 @@ current_folder(const char *home)
     return g_strdup(IMAGE_STORE_HANDED_DOWN);
 }
 
+bool
+ireko_image_is_known(const char *name, GError **error)
+{
+    if (g_strv_contains(image_names, name))
+        return true;
+    g_autofree char *known = g_strjoinv("', '", (char **)(uintptr_t)image_names);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                "there is no image '%s': the images are '%s'", name, known);
+    return false;
+}
+
 IrekoImage *
 ireko_image_find(const char *home, const char *name, GError **error)
 {
-    if (!g_strv_contains(image_names, name)) {
-        g_autofree char *known = g_strjoinv("', '", (char **)(uintptr_t)image_names);
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
-                    "there is no image '%s': the images are '%s'", name, known);
+    if (!ireko_image_is_known(name, error))
         return NULL;
-    }
     g_autofree char *folder = current_folder(home);
     g_autofree char *path = g_build_filename(folder, name, NULL);
     g_autoptr(GError) cause = NULL;

@@ -10,6 +10,8 @@
 #include "base/file.h"
 #include "base/text.h"
 
+#define UNEXPECTED_KEY "Unexpected key: "
+
 typedef struct Entry Entry;
 struct Entry {
     char *vmx;
@@ -62,8 +64,7 @@ static const cyaml_schema_value_t lab_schema = {
 
 /* libcyaml says what is wrong, then a backtrace whose first place is the innermost. */
 static void
-collect_words(cyaml_log_t level, void *data, const char *format, va_list args)
-    G_GNUC_PRINTF(3, 0);
+collect_words(cyaml_log_t level, void *data, const char *format, va_list args) G_GNUC_PRINTF(3, 0);
 
 static void
 collect_words(cyaml_log_t level, void *data, const char *format, va_list args)
@@ -72,9 +73,23 @@ collect_words(cyaml_log_t level, void *data, const char *format, va_list args)
     g_string_append_vprintf(data, format, args);
 }
 
-/* "PATH:LINE: what is wrong" from libcyaml's words. */
+/* libcyaml names the mapping that holds an unexpected key: goes on from LINE of TEXT to the key. */
+static unsigned
+line_of_key(const char *text, unsigned line, const char *key)
+{
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    unsigned count = g_strv_length(lines);
+    for (unsigned i = MAX(line, 1); i <= count; i++) {
+        const char *at = lines[i - 1] + strspn(lines[i - 1], " \t-'\"");
+        if (g_str_has_prefix(at, key))
+            return i;
+    }
+    return line;
+}
+
+/* "PATH:LINE: what is wrong" from libcyaml's words about TEXT. */
 static void
-set_error(const char *path, cyaml_err_t code, const char *words, GError **error)
+set_error(const char *path, const char *text, cyaml_err_t code, const char *words, GError **error)
 {
     const char *place = strstr(words, "line: ");
     unsigned line = 0;
@@ -84,21 +99,24 @@ set_error(const char *path, cyaml_err_t code, const char *words, GError **error)
     const char *what = lines[0] != NULL ? lines[0] : "";
     if (g_str_has_prefix(what, "Load: "))
         what += strlen("Load: ");
-    g_autofree char *safe =
-        ireko_text_safe(*what != '\0' ? what : cyaml_strerror(code), (size_t)-1);
-    g_autofree char *lower = g_strdup(safe);
-    *lower = g_ascii_tolower(*lower);
+    if (*what == '\0' || g_str_has_prefix(what, "Backtrace"))
+        what = cyaml_strerror(code);
+    if (g_str_has_prefix(what, UNEXPECTED_KEY))
+        line = line_of_key(text, line, what + strlen(UNEXPECTED_KEY));
+    g_autofree char *safe = ireko_text_safe(what, (size_t)-1);
+    *safe = g_ascii_tolower(*safe);
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
                 line > 0
                     ? "%s:%u: %s (a lab file has name, machines; a machine has vmx, count, guests)"
                     : "%s:%u: %s",
-                path, MAX(line, 1), lower);
+                path, MAX(line, 1), safe);
 }
 
 static LabFile *
 parse(const char *text, size_t len, const char *path, GError **error)
 {
     g_autoptr(GString) words = g_string_new(NULL);
+    g_autofree char *readable = g_strndup(text, len);
     const cyaml_config_t config = {
         .log_fn = collect_words,
         .log_ctx = words,
@@ -111,7 +129,7 @@ parse(const char *text, size_t len, const char *path, GError **error)
         cyaml_load_data((const uint8_t *)text, len, &config, &lab_schema, &data, NULL);
     if (code == CYAML_OK && data != NULL)
         return data;
-    set_error(path, code, words->str, error);
+    set_error(path, readable, code, words->str, error);
     return NULL;
 }
 
@@ -125,6 +143,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LabFile, free_lab_file)
 
 /* Reading the machines of one lab file. */
 typedef struct {
+    const char *path;   /* of the lab file */
     const char *folder; /* that "vmx" is relative to */
     unsigned left;      /* machines that the lab may still have */
 } Loader;
@@ -166,8 +185,8 @@ add_one(Loader *loader,
         GError **error)
 {
     if (loader->left-- == 0) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "a lab may have %d machines",
-                    IREKO_TREE_MACHINES_MAX);
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "%s: a lab may have %d machines",
+                    loader->path, IREKO_TREE_MACHINES_MAX);
         return false;
     }
     g_autofree char *vmx_path = g_path_is_absolute(entry->vmx)
@@ -200,8 +219,8 @@ add_entries(Loader *loader,
         const Entry *entry = &entries[i];
         if (entry->count > IREKO_LABFILE_COUNT_MAX) {
             g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
-                        "count of '%s' is %u, and may be 1 to %d", entry->vmx, entry->count,
-                        IREKO_LABFILE_COUNT_MAX);
+                        "%s: count of '%s' is %u, and may be 1 to %d", loader->path, entry->vmx,
+                        entry->count, IREKO_LABFILE_COUNT_MAX);
             return false;
         }
         for (unsigned n = 1; n <= MAX(entry->count, 1); n++) {
@@ -236,7 +255,7 @@ ireko_labfile_load(const char *path, char **ret_name, GPtrArray **ret_nodes, GEr
     g_autoptr(LabFile) file = parse(text, len, path, error);
     g_autofree char *folder = g_path_get_dirname(path);
     g_autoptr(GPtrArray) nodes = ireko_nodes_new();
-    Loader loader = {.folder = folder, .left = IREKO_TREE_MACHINES_MAX};
+    Loader loader = {.path = path, .folder = folder, .left = IREKO_TREE_MACHINES_MAX};
     if (file == NULL ||
         !add_entries(&loader, nodes, file->machines, file->machines_count, NULL, error))
         return false;

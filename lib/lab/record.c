@@ -117,6 +117,9 @@ ireko_record_read(const IrekoHome *home, const char *name, GError **error)
     lab->source = g_strdup(source);
     lab->accel = g_strdup(accel);
     lab->nodes = ireko_nodes_from_json(machines, "", 1, error);
+    if (lab->nodes == NULL)
+        g_prefix_error(error, "the record of the lab '%s' is damaged ('ireko down %s' removes it): ",
+                       name, name);
     return lab->nodes != NULL ? g_steal_pointer(&lab) : NULL;
 }
 

@@ -201,9 +201,22 @@ uses_no_image(void *data, const IrekoNode *node)
     return node->machine->image == NULL;
 }
 
+/* Whether the image that NODE names is one: asked before any is built. */
+static bool
+knows_image(void *data, const IrekoNode *node)
+{
+    GError **error = data;
+    if (node->machine->image == NULL || ireko_image_is_known(node->machine->image, error))
+        return true;
+    g_prefix_error(error, "%s: ireko.image: ", node->machine->file);
+    return false;
+}
+
 static bool
 build_images(const Work *work, GError **error)
 {
+    if (!ireko_nodes_each(work->lab->nodes, knows_image, error))
+        return false;
     if (!ireko_engine_boots_images(ireko_engine_chosen()) || work->run->program == NULL ||
         ireko_nodes_each(work->lab->nodes, uses_no_image, NULL))
         return true;

@@ -141,13 +141,22 @@ class Place:
         """Numbers of the processes that name this place, by path of their machine."""
         found = {}
         for pid, words in processes():
-            if not any(self.folder in word or self.home in word for word in words):
+            if not self.is_ours(pid, words) or pid in [child.pid for child in self.started]:
                 continue
-            if pid in [process.pid for process in self.started]:
-                continue
-            name = words[words.index("--id") + 1] if "--id" in words else " ".join(words)
-            found[name] = pid
+            options = [word for word in ("--id", "-name") if word in words]
+            after = words[words.index(options[0]) + 1] if options else " ".join(words)
+            found[after.split(",")[0]] = pid
         return found
+
+    def is_ours(self, pid, words):
+        """Whether the process names this place, or was given its home."""
+        if any(self.folder in word or self.home in word for word in words):
+            return True
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                return f"IREKO_HOME={self.home}".encode() in file.read().split(b"\0")
+        except OSError:
+            return False
 
     def leftovers(self):
         left = [f"process {pid}: {name}" for name, pid in self.guests().items()]
@@ -174,7 +183,8 @@ class Place:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, os.path.join(self.home, "labs"), os.path.join(self.home, "run")):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def processes():

@@ -292,6 +292,7 @@ def test_vhv_off(place):
     place.ireko("down", "vhv-off")
 
 
-main([test_depth_three, test_words, test_count, test_deepest, test_exec, test_many_talks,
-      test_console, test_up_twice, test_fresh, test_dry_run, test_two_labs, test_changed_definition,
-      test_run, test_vhv_off], lambda: Place().fake("1"))
+if __name__ == "__main__":
+    main([test_depth_three, test_words, test_count, test_deepest, test_exec, test_many_talks,
+          test_console, test_up_twice, test_fresh, test_dry_run, test_two_labs, test_changed_definition,
+          test_run, test_vhv_off], lambda: Place().fake("1"))

@@ -60,8 +60,7 @@ static int
 start_layer(const char *path, Layer **ret_layer);
 
 static int
-connect_guest(
-    void *data, const char *name, const char *channel, int *ret_hold, GError **error)
+connect_guest(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
 {
     (void)data, (void)ret_hold;
     if (g_strcmp0(name, "b") != 0) {
@@ -86,13 +85,16 @@ static void *
 serve(void *data)
 {
     g_autofree Served *served = data;
-    ireko_agent_serve_talk(served->fd, &served->layer->handlers);
+    struct pollfd other = {.fd = served->fd};
+    do
+        ireko_agent_serve_talk(served->fd, &served->layer->handlers);
+    while (poll(&other, 1, 0) == 0);
     (void)close(served->fd);
     g_free(served->layer);
     return NULL;
 }
 
-/* Serves one talk on a thread; returns the host's end. */
+/* Serves talks on a thread; returns the host's end. */
 static int
 start_layer(const char *path, Layer **ret_layer)
 {
@@ -292,6 +294,25 @@ test_a_talk_that_broke_off_does_not_disturb_the_next(void)
     g_assert_no_error(error);
 }
 
+/* A port whose host hangs up and comes back at once looks to the guest as if nothing had been. */
+static void
+test_a_talk_begins_where_a_relay_goes_on_unaware(void)
+{
+    g_autoptr(GError) error = NULL;
+    int fd = start_layer("a", NULL);
+    IREKO_AUTOFD again = dup(fd);
+    IrekoDeadline deadline = ireko_deadline_in_ms(PATIENCE_MS);
+    g_autoptr(IrekoAgent) first = ireko_agent_relay(
+        ireko_agent_hello(fd, "a", deadline, -1, &error), "b", "a/b", deadline, &error);
+    g_assert_no_error(error);
+    g_clear_pointer(&first, ireko_agent_free);
+
+    g_autoptr(IrekoAgent) second =
+        ireko_agent_hello(ireko_fd_steal(&again), "a", deadline, -1, &error);
+    g_assert_no_error(error);
+    g_assert_nonnull(second);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -311,5 +332,7 @@ main(int argc, char **argv)
                     test_a_silent_agent_is_given_up_at_the_deadline);
     g_test_add_func("/agent/a-talk-that-broke-off-does-not-disturb-the-next",
                     test_a_talk_that_broke_off_does_not_disturb_the_next);
+    g_test_add_func("/agent/a-talk-begins-where-a-relay-goes-on-unaware",
+                    test_a_talk_begins_where_a_relay_goes_on_unaware);
     return g_test_run();
 }

@@ -230,6 +230,7 @@ explain(const char *words, GError **error)
          "not enough memory: lower memsize or end other machines"},
         {"No space left", IREKO_ERROR_IO, "the disk of this host is full"},
         {"corrupt", IREKO_ERROR_SYNTAX, "a disk image is damaged: qemu-img check tells more"},
+        {"Unsupported qcow", IREKO_ERROR_SYNTAX, "a disk image is damaged or of another format"},
         {"not in", IREKO_ERROR_SYNTAX, "a disk image is damaged or of another format"},
         {"nvalid", IREKO_ERROR_SYNTAX, "a disk image is damaged or of another format"},
         {"No such file", IREKO_ERROR_NOT_FOUND, "a file of the machine is missing"},

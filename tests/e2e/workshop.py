@@ -1,0 +1,204 @@
+"""The examples on real QEMU: three hypervisors deep, asked from inside, interrupted and ended.
+
+The built images are kept in the build folder, so that they are built once."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+from harness import LEAF, TOP, Place, Skip, by_path, one_error, read, run_tests, vmx_text, wait_for, write
+from nests import check_contract
+
+HOME = os.environ.get("IREKO_NEST_HOME", os.path.join(TOP, "build", "nest-home"))
+WORKSHOP = os.path.join(TOP, "examples", "workshop")
+PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
+UP_SECONDS = 420
+
+
+def up(place, *words, expect=0):
+    return place.ireko("up", *words, expect=expect, timeout=UP_SECONDS)
+
+
+def check_workshop(nest):
+    check_contract(nest)
+    assert nest["ok"] and nest["depth"] == 3, nest
+    assert [machine["path"] for machine in nest["machines"]] == PATHS
+    assert [machine["level"] for machine in nest["machines"]] == [1, 2, 3]
+    assert nest["accel"] in ("tcg", "kvm")
+    assert [m["accel"] for m in nest["machines"]] == [nest["accel"], "kvm", "kvm"]
+    for machine in nest["machines"]:
+        checks = {(c["what"], c.get("device")): c for c in machine["checks"]}
+        assert all(check["ok"] for check in checks.values()), checks
+        assert checks["disk.ssd", "scsi0:1"]["seen"] is True
+        assert checks["disk.ssd", "scsi0:0"]["seen"] is False
+        assert all(check["evidence"] for check in checks.values()), checks
+        assert checks["hv", None]["seen"] == ("none" if machine["level"] == 3 else
+                                              checks["hv", None]["promised"])
+
+
+def exec_at_each_depth(place):
+    for path in PATHS:
+        said = place.ireko("exec", path, "--", "sh", "-c",
+                           "cat /sys/block/sd?/queue/rotational; exit 5", expect=5).stdout
+        assert sorted(said.split()) == ["0", "1"], said
+        assert place.ireko("exec", path, "--", "cat", text="a b\n" * 5000).stdout == "a b\n" * 5000
+        place.ireko("exec", path, "--", "sh", "-c", "kill -15 $$", expect=143)
+        said = place.ireko("exec", path, "--", "cat", "/proc/cmdline").stdout
+        assert f"ireko.path={path}" in said.split()
+
+
+def console_answers(place, path):
+    process = place.begin("console", path, stdin=subprocess.PIPE)
+    os.set_blocking(process.stdout.fileno(), False)
+    heard = ""
+
+    def prompt():
+        nonlocal heard
+        process.stdin.write("\r")
+        process.stdin.flush()
+        time.sleep(0.5)
+        heard += process.stdout.read() or ""
+        return re.search(r"[#$] ?\r?$", heard.rstrip("\n")) is not None
+    try:
+        wait_for(prompt, 60, f"a prompt on the console of {path}")
+    except AssertionError as why:
+        raise AssertionError(f"{why}; heard {heard!r}") from why
+    process.stdin.write("\x1d")
+    process.stdin.flush()
+    assert process.wait(20) == 0
+
+
+def test_workshop(place):
+    """The workshop: every promise held three hypervisors deep; asked, killed, repaired, ended."""
+    nest = json.loads(up(place, WORKSHOP, "--json").stdout)
+    check_workshop(nest)
+    seconds = nest["seconds"]
+    before = place.guests()
+    check_workshop(place.nest("verify", "workshop"))
+    check_workshop(place.nest("ps"))
+    exec_at_each_depth(place)
+    console_answers(place, PATHS[2])
+    again = place.nest("up", WORKSHOP)
+    check_workshop(again)
+    assert again["seconds"] < seconds / 2 and place.guests() == before
+    assert again["machines"][2]["ready_seconds"] == nest["machines"][2]["ready_seconds"]
+    killed = place.guests()["workshop/esxi01"]
+    os.kill(killed, signal.SIGKILL)
+    wait_for(lambda: "workshop/esxi01" not in place.guests(), what="the end of QEMU")
+    nest = place.nest("ps", "workshop")
+    assert [m["state"] for m in nest["machines"]] == ["stopped", "not-started", "not-started"]
+    place.ireko("down", "workshop")
+
+
+def test_interrupted(place):
+    """up of the workshop, interrupted while it boots: nothing is lost, the next up goes on from there."""
+    process = place.begin("up", WORKSHOP)
+    while (line := process.stderr.readline()) and not line.startswith("esxi01/esxi02: starting"):
+        pass
+    assert line, "esxi02 never started"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = place.guests()
+    assert "workshop/esxi01" in before
+    nest = json.loads(up(place, WORKSHOP, "--json").stdout)
+    check_workshop(nest)
+    assert place.guests() == before, "esxi01 was started anew"
+    process = place.begin("down", "workshop")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    done = place.ireko("down", "workshop", expect=None)
+    assert done.returncode == 0 or "no lab" in done.stderr, done.stderr
+
+
+def test_vhv_off(place):
+    """vhv-off: L1 runs, esxi02 is not started, cause vhv-off, and the line that it names is the one."""
+    nest = json.loads(up(place, os.path.join(TOP, "examples", "vhv-off"), "--json",
+                                       expect=1).stdout)
+    check_contract(nest)
+    machines = by_path(nest)
+    assert [machines[path]["state"] for path in PATHS] == ["running", "not-started", "not-started"]
+    assert not nest["ok"]
+    hv = [check for check in machines["esxi01"]["checks"] if check["what"] == "hv"][0]
+    assert (hv["seen"], hv["ok"], hv["cause"]) == ("none", False, "vhv-off"), hv
+    held = machines["esxi01/esxi02"]["checks"][0]
+    assert held["cause"] == "vhv-off", held
+    where = re.search(r"(\S*examples/vhv-off/esxi01\.vmx):(\d+)", held["fix"])
+    assert "vhv.enable" in read(where.group(1)).splitlines()[int(where.group(2)) - 1], held
+    place.ireko("down", "vhv-off")
+
+
+def test_run_image(place):
+    """run --detach of the linux image: one machine, proven from inside, then ended."""
+    vmx = write(place.path("leaf.vmx"), vmx_text({**LEAF, "memsize": "256"}))
+    done = place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
+    assert "Every promise held" in done.stdout, done.stdout
+    said = place.ireko("exec", "leaf", "--", "cat", "/sys/block/sdb/size").stdout
+    assert int(said) == (8 << 20) // 512
+    place.ireko("down", "run-leaf")
+
+
+def boot_sector():
+    """Says "own disk here" on the first serial port, over and over: the user's own system."""
+    code = bytes([0xFA, 0x31, 0xC0, 0x8E, 0xD8,        # cli; ds = 0
+                  0xBE, 0x00, 0x7D,                    # mov si, 0x7d00
+                  0xBA, 0xFD, 0x03,                    # next: mov dx, 0x3fd
+                  0xEC, 0xA8, 0x20, 0x74, 0xFB,        # wait: in al, dx; test al, 0x20; jz wait
+                  0xBA, 0xF8, 0x03, 0xAC,              # mov dx, 0x3f8; lodsb
+                  0x84, 0xC0, 0x74, 0x03,              # test al, al; jz over
+                  0xEE, 0xEB, 0xED,                    # out dx, al; jmp next
+                  0xBE, 0x00, 0x7D, 0xEB, 0xE8])       # over: mov si, 0x7d00; jmp next
+    text = b"own disk here\r\n\0"
+    return code.ljust(0x100, b"\x90") + text.ljust(0xFE, b"\0") + b"\x55\xaa"
+
+
+def test_run_own_disk(place):
+    """run of a .vmx with the user's own disk boots it; the disk stays, what it sees is unknown."""
+    write(place.path("own.img"), boot_sector().ljust(1 << 20, b"\0"))
+    vmx = write(place.path("own.vmx"), vmx_text({
+        "memsize": "64", "guestOS": "other", "ide0:0.present": "TRUE", "ide0:0.fileName": "own.img",
+        "serial0.present": "TRUE", "svga.present": "FALSE"}))
+    done = place.ireko("run", "--detach", vmx)
+    assert "unknown" in done.stdout, done.stdout
+    process = place.begin("console", "own", stdin=subprocess.PIPE)
+    heard = process.stdout.read(200)
+    assert "own disk here" in heard, heard
+    process.kill()
+    one_error(place.ireko("exec", "own", "--", "true", expect=1, timeout=200,
+                          env={"IREKO_PATIENCE": "0.02"}), "own")
+    place.env["IREKO_PATIENCE"] = "0.02"  # it does not listen to its power button
+    place.ireko("down", "run-own")
+    assert read_bytes(place.path("own.img"))[:512] == boot_sector()
+
+
+def read_bytes(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def shared_place():
+    place = Place(HOME)
+    place.env["IREKO_PATIENCE"] = "3"  # a crowded machine must not fail
+    return place
+
+
+def why_not():
+    if shutil.which("qemu-system-x86_64") is None and "IREKO_QEMU" not in os.environ:
+        return "there is no qemu-system-x86_64"
+    place = shared_place()
+    done = place.ireko("image", "build", expect=None, timeout=600)
+    place.clear()
+    return None if done.returncode == 0 else f"images: {done.stderr.strip().splitlines()[-1]}"
+
+
+if __name__ == "__main__":
+    reason = why_not()
+    if reason is not None:
+        print(f"1..0 # SKIP {reason}")
+        sys.exit(0)
+    sys.exit(run_tests([test_run_image, test_run_own_disk, test_vhv_off, test_workshop,
+                        test_interrupted], shared_place))
