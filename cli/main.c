@@ -7,33 +7,32 @@
 #include "cli.h"
 
 const Command cli_commands[] = {
-    {"up", "LAB [--accel auto|kvm|tcg] [--dry-run] [--json]",
+    {"up", "LAB [--accel auto|kvm|tcg] [--fresh] [--dry-run] [--json]",
      "bring up a lab and prove what each layer sees",
-     "LAB is a lab.yaml, or the folder that holds it. Each machine is started by the layer around "
-     "it,\n"
-     "asked from inside what it sees, and compared with what its .vmx promises. Run twice, it "
-     "proves\n"
-     "again; interrupted, it goes on where it was.\n"
+     "LAB is a lab.yaml, or the folder that holds it. Each machine is started by the\n"
+     "layer around it, asked from inside what it sees, and compared with what its\n"
+     ".vmx promises. Run twice, it proves again; interrupted, it goes on where it was.\n"
      "\n"
      "  ireko up examples/workshop            three machines, one inside the other\n"
      "  ireko up examples/workshop --json     the same as ireko.nest/1\n"
-     "  ireko up examples/workshop --dry-run  what would be started, and with which options\n",
+     "  ireko up examples/workshop --dry-run  QEMU's options, and nothing started\n",
      cmd_up},
     {"ps", "[LAB] [--json]", "what runs, at every layer",
-     "Without LAB: every lab on record. Each running machine is asked; nothing is started.\n"
+     "Without LAB: every lab on record. Each running machine is asked; nothing is\n"
+     "started.\n"
      "\n"
      "  ireko ps\n"
      "  ireko ps workshop --json\n",
      cmd_ps},
     {"verify", "LAB [--json]", "prove a running lab again",
-     "LAB is the name of a lab, or where its lab.yaml is. Exit 0 when every promise holds now.\n"
+     "LAB is the name of a lab, or where its lab.yaml is. Exit 0 when every promise\n"
+     "holds now.\n"
      "\n"
      "  ireko verify workshop\n",
      cmd_verify},
     {"down", "LAB [--dry-run]", "end a lab and remove exactly what was made for it",
-     "Your own disks stay, and are written back first: a system of your own is asked to shut "
-     "down.\n"
-     "A lab of a single machine (ireko run) is called run-NAME.\n"
+     "Your own disks stay, and are written back first: a system of your own is asked\n"
+     "to shut down. A lab of a single machine (ireko run) is called run-NAME.\n"
      "\n"
      "  ireko down workshop\n",
      cmd_down},
@@ -43,25 +42,25 @@ const Command cli_commands[] = {
      "  ireko console esxi01/esxi02/linux\n",
      cmd_console},
     {"exec", "PATH -- COMMAND...", "run a command in a machine at any depth",
-     "Standard streams are carried through, and the exit status is the command's own (128 + N "
-     "where\n"
-     "signal N ended it). The machine must run a built-in image (ireko.image).\n"
+     "Standard streams are carried through, and the exit status is the command's own\n"
+     "(128 + N where signal N ended it). The machine must run a built-in image\n"
+     "(ireko.image). There is no shell between, unless you name one.\n"
      "\n"
-     "  ireko exec esxi01/esxi02/linux -- cat /sys/block/sdb/queue/rotational\n"
-     "  ireko exec esxi01 -- dmesg\n",
+     "  ireko exec esxi01 -- dmesg\n"
+     "  ireko exec esxi01/esxi02/linux -- sh -c 'grep . /sys/block/*/queue/rotational'\n",
      cmd_exec},
     {"run", "FILE.vmx [--accel auto|kvm|tcg] [--detach] [--dry-run]",
      "run one machine, its serial console in this terminal",
-     "The player: FILE.vmx names a built-in image (ireko.image) or your own disk or ISO. Ctrl-] "
-     "ends the\n"
-     "machine, as does its own power-off; with --detach it stays, as the lab run-NAME.\n"
+     "The player: FILE.vmx names a built-in image (ireko.image) or your own disk or\n"
+     "ISO. Ctrl-] ends the machine, as does its own power-off; with --detach it stays,\n"
+     "as the lab run-NAME.\n"
      "\n"
      "  ireko run examples/workshop/linux.vmx\n",
      cmd_run},
     {"image", "build [--fresh] [--dry-run] | list [--json]", "the built-in guest images",
-     "Made from Debian packages, without root, under a hash of their inputs: a second build takes\n"
-     "milliseconds. --fresh takes newer packages where the archive has them. `up` and `run` build\n"
-     "what they need by themselves.\n"
+     "Made from Debian packages, without root, under a hash of their inputs: a second\n"
+     "build takes milliseconds. --fresh takes newer packages where the archive has\n"
+     "them. `up` and `run` build what they need by themselves.\n"
      "\n"
      "  ireko image build\n"
      "  ireko image list\n",

@@ -25,15 +25,14 @@ cli_print_help(void)
         if (command->summary != NULL)
             (void)printf("  %-8s  %s\n", command->name, command->summary);
     }
-    (void)puts(
-        "\n"
-        "  ireko VERB --help  more of one verb, with examples\n"
-        "  ireko --version\n"
-        "\n"
-        "Begin with: ireko up examples/workshop\n"
-        "\n"
-        "Exit status: 0 done or yes, 1 failed or no, 2 wrong usage. IREKO_HOME overrides the\n"
-        "folders where things are kept.");
+    (void)puts("\n"
+               "  ireko VERB --help  more of one verb, with examples\n"
+               "  ireko --version\n"
+               "\n"
+               "Begin with: ireko up examples/workshop\n"
+               "\n"
+               "Exit status: 0 done or yes, 1 failed or no, 2 wrong usage. IREKO_HOME overrides\n"
+               "the folders where things are kept.");
 }
 
 static void

@@ -1,8 +1,38 @@
 /* cli/words.c - a nest's outcome in words: what was proven, or what broke and how to mend it. */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli.h"
+
+static void
+say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Prints a paragraph, its blanks and line ends taken as one; on a terminal it is broken between
+ * words, and what belongs to an item ("- ...") is set in. */
+static void
+say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    unsigned width = cli_is_terminal(STDOUT_FILENO) ? cli_columns() : 0;
+    const char *margin = g_str_has_prefix(text, "- ") ? "  " : "";
+    g_auto(GStrv) words = g_strsplit_set(text, " \t\n", -1);
+    long column = 0;
+    for (size_t i = 0; words[i] != NULL; i++) {
+        long len = g_utf8_strlen(words[i], -1);
+        if (len == 0)
+            continue;
+        bool breaks = width > 0 && column > 0 && column + 1 + len > (long)width;
+        const char *gap = breaks ? margin : column > 0 ? " " : "";
+        (void)printf("%s%s%s", breaks ? "\n" : "", gap, words[i]);
+        column = (breaks ? 0 : column) + (long)strlen(gap) + len;
+    }
+    (void)putchar('\n');
+}
 
 /* The check WHAT of REPORT, or NULL. */
 static const IrekoCheck *
@@ -52,26 +82,41 @@ print_proven(const IrekoNest *nest)
         (void)printf(", read back from inside each machine");
     (void)printf(".\n");
     if (hypervisors > 0)
-        (void)printf(
-            "- %u hypervisor%s inside: hardware assistance (%s) with nested paging arrived, and "
-            "each one's own /dev/kvm ran a vCPU.\n",
+        say("- %u hypervisor%s inside: hardware assistance (%s) with nested paging arrived, and "
+            "each one's own /dev/kvm ran a vCPU.",
             hypervisors, hypervisors == 1 ? "" : "s", hv);
     if (ssds > 0)
-        (void)printf("- %u disk%s seen as SSD, as virtualSSD says.\n", ssds,
-                     ssds == 1 ? " is" : "s are");
+        say("- %u disk%s seen as SSD, as virtualSSD says.", ssds, ssds == 1 ? " is" : "s are");
     if (unknown > 0)
-        (void)printf("- %u machine%s a system of your own: what it sees is unknown.\n", unknown,
-                     unknown == 1 ? " runs" : "s run");
-    (void)printf("- Outermost accelerator: %s.%s\n", nest->accel,
-                 strcmp(nest->accel, "tcg") == 0
-                     ? " Software: right in what it shows, slower than silicon."
-                     : "");
+        say("- %u machine%s a system of your own: what it sees is unknown.", unknown,
+            unknown == 1 ? " runs" : "s run");
+    say("- Outermost accelerator: %s.%s", nest->accel,
+        strcmp(nest->accel, "tcg") == 0 ? " Software: right in what it shows, slower than silicon."
+                                        : "");
     (void)printf("\nTry next:\n"
                  "  ireko exec %s -- cat /proc/cpuinfo\n"
                  "  ireko console %s        (Ctrl-] leaves)\n"
                  "  ireko verify %s\n"
                  "  ireko down %s\n",
                  deepest->path, deepest->path, nest->lab, nest->lab);
+}
+
+/* A check that did not hold. What was promised and seen may be the same, and yet not do. */
+static void
+say_broken(const IrekoReport *report, const IrekoCheck *check)
+{
+    g_autofree char *what = check->device != NULL
+                                ? g_strdup_printf("%s %s", check->device, check->what)
+                                : g_strdup(check->what);
+    if (g_strcmp0(check->cause, "vhv-off") == 0)
+        say("- %s: its .vmx gives it no hardware assistance, and its guests need some (vhv-off)",
+            report->path);
+    else if (g_strcmp0(check->promised, check->seen) == 0)
+        say("- %s: %s is %s as promised, and yet not right: %s", report->path, what, check->seen,
+            check->evidence != NULL ? check->evidence : check->cause);
+    else
+        say("- %s: %s was promised %s, seen %s (%s)", report->path, what, check->promised,
+            check->seen != NULL ? check->seen : "nothing", check->cause);
 }
 
 static void
@@ -82,10 +127,7 @@ print_broken_checks(const IrekoReport *report, GHashTable *fixes)
         if (check->ok || (check->seen == NULL && g_strcmp0(check->cause, "unknown") == 0))
             continue;
         if (report->state != IREKO_STATE_NOT_STARTED)
-            (void)printf("- %s: %s%s%s was promised %s, seen %s (%s)\n", report->path,
-                         check->device != NULL ? check->device : "",
-                         check->device != NULL ? " " : "", check->what, check->promised,
-                         check->seen != NULL ? check->seen : "nothing", check->cause);
+            say_broken(report, check);
         if (check->fix != NULL)
             g_hash_table_add(fixes, check->fix);
     }
@@ -99,8 +141,7 @@ print_broken(const IrekoNest *nest)
     for (unsigned i = 0; i < nest->reports->len; i++) {
         const IrekoReport *report = nest->reports->pdata[i];
         if (report->message != NULL && !ireko_report_ok(report))
-            (void)printf("- %s: %s: %s\n", report->path, ireko_state_name(report->state),
-                         report->message);
+            say("- %s: %s: %s", report->path, ireko_state_name(report->state), report->message);
         if (report->console != NULL)
             (void)printf("  the last lines of its console:\n%s\n", report->console);
         print_broken_checks(report, fixes);
