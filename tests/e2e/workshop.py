@@ -5,6 +5,7 @@ The built images are kept in the build folder, so that they are built once."""
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -54,16 +55,15 @@ def exec_at_each_depth(place):
 
 def console_answers(place, path):
     process = place.begin("console", path, stdin=subprocess.PIPE)
-    os.set_blocking(process.stdout.fileno(), False)
-    heard = ""
+    heard = b""
 
     def prompt():
         nonlocal heard
         process.stdin.write("\r")
         process.stdin.flush()
-        time.sleep(0.5)
-        heard += process.stdout.read() or ""
-        return re.search(r"[#$] ?\r?$", heard.rstrip("\n")) is not None
+        while select.select([process.stdout], [], [], 1)[0]:
+            heard += os.read(process.stdout.fileno(), 4096)
+        return heard.count(b"#") + heard.count(b"$") > 1
     try:
         wait_for(prompt, 60, f"a prompt on the console of {path}")
     except AssertionError as why:
@@ -137,8 +137,8 @@ def test_run_image(place):
     vmx = write(place.path("leaf.vmx"), vmx_text({**LEAF, "memsize": "256"}))
     done = place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
     assert "Every promise held" in done.stdout, done.stdout
-    said = place.ireko("exec", "leaf", "--", "cat", "/sys/block/sdb/size").stdout
-    assert int(said) == (8 << 20) // 512
+    said = place.ireko("exec", "leaf", "--", "sh", "-c", "cat /sys/block/sd?/size").stdout
+    assert str((8 << 20) // 512) in said.split(), said
     place.ireko("down", "run-leaf")
 
 

@@ -1,0 +1,80 @@
+/* Fuzz target: whatever a host says to an agent, the talk ends with it. The input is all that the host
+ * says before it hangs up; no command is run, since one in the input would be. */
+#include <fcntl.h>
+#include <glib.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "agent/agent.h"
+#include "lab/spec.h"
+
+#define INPUT_MAX ((size_t)64 << 10) /* fits the socket's buffer */
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static json_t *
+give_facts(void *data, GError **error)
+{
+    (void)data, (void)error;
+    return json_object();
+}
+
+/* Reads what it is to run, and runs nothing. */
+static bool
+read_spec(void *data,
+          const json_t *object,
+          int cancel_fd,
+          void (*emit)(void *emit_data, json_t *report),
+          void *emit_data,
+          GError **error)
+{
+    (void)data, (void)cancel_fd;
+    g_autoptr(IrekoLayerSpec) spec = ireko_spec_from_json(object, error);
+    if (spec == NULL)
+        return false;
+    g_assert_nonnull(spec->self->machine);
+    emit(emit_data, ireko_spec_to_json(spec->self, spec->id, spec->pace, spec->start));
+    return true;
+}
+
+static int
+connect_nobody(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
+{
+    (void)data, (void)name, (void)channel, (void)ret_hold;
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "nobody");
+    return -1;
+}
+
+static bool
+stop_never(void *data, GError **error)
+{
+    (void)data;
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "no");
+    return false;
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const IrekoAgentHandlers handlers = {
+        .version = "fuzz",
+        .path = "a/b",
+        .facts = give_facts,
+        .run = read_spec,
+        .connect = connect_nobody,
+        .stop = stop_never,
+    };
+    int fds[2];
+    if (size > INPUT_MAX || memmem(data, size, "exec", 4) != NULL ||
+        memmem(data, size, "\\u", 2) != NULL || /* "exec" in other words */
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0)
+        return -1;
+    g_assert_cmpint(send(fds[1], data, size, MSG_DONTWAIT | MSG_NOSIGNAL), ==, (ssize_t)size);
+    (void)close(fds[1]); /* nobody reads the answers: they fail at once */
+    ireko_agent_serve_talk(fds[0], &handlers);
+    (void)close(fds[0]);
+    return 0;
+}
