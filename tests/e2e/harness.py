@@ -6,6 +6,7 @@ names it, no socket, no file of a home but the images that were built."""
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -199,6 +200,14 @@ def processes():
             continue
         if words:  # a zombie has none
             yield int(entry), words
+
+
+def kill(pid):
+    """Kills a process and returns when it is gone: it may take its time to give back its memory."""
+    watched = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert select.select([watched], [], [], GONE_SECONDS)[0], f"process {pid} does not end"
+    os.close(watched)
 
 
 def one_error(done, *words):

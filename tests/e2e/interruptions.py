@@ -3,11 +3,10 @@
 The moments are spread over the time that the undisturbed command takes, and over the stages that it
 tells of; they are not chosen by what the code does there."""
 
-import os
 import signal
 import time
 
-from harness import Machine, Place, by_path, main, one_error, wait_for
+from harness import Machine, Place, by_path, kill, main, one_error, wait_for
 
 MOMENTS = 15
 PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
@@ -135,7 +134,7 @@ def test_guest_killed(place, level):
     for settle in ("up", "down"):
         place.ireko("up", lab)
         before = place.guests()
-        os.kill(before[f"deep/{PATHS[level]}"], signal.SIGKILL)
+        kill(before[f"deep/{PATHS[level]}"])
         wait_for(lambda: len(place.guests()) == level, what="the end of what is inside")
         for words in (("ps", "deep"), ("verify", "deep")):
             nest = place.nest(*words, expect=0 if words[0] == "ps" else 1)

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 
-from harness import LEAF, TOP, Place, Skip, by_path, one_error, read, run_tests, vmx_text, wait_for, write
+from harness import LEAF, TOP, Place, Skip, by_path, kill, one_error, read, run_tests, vmx_text, wait_for, write
 from nests import check_contract
 
 HOME = os.environ.get("IREKO_NEST_HOME", os.path.join(TOP, "build", "nest-home"))
@@ -87,11 +87,10 @@ def test_workshop(place):
     check_workshop(again)
     assert again["seconds"] < seconds / 2 and place.guests() == before
     assert again["machines"][2]["ready_seconds"] == nest["machines"][2]["ready_seconds"]
-    killed = place.guests()["workshop/esxi01"]
-    os.kill(killed, signal.SIGKILL)
-    wait_for(lambda: "workshop/esxi01" not in place.guests(), what="the end of QEMU")
+    kill(place.guests()["workshop/esxi01"])
     nest = place.nest("ps", "workshop")
-    assert [m["state"] for m in nest["machines"]] == ["stopped", "not-started", "not-started"]
+    states = [machine["state"] for machine in nest["machines"]]
+    assert states == ["stopped", "not-started", "not-started"], nest
     place.ireko("down", "workshop")
 
 
