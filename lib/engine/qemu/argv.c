@@ -151,6 +151,9 @@ static bool
 add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
 {
     if (spec->boot != NULL) {
+        /* The firmware has nothing to do but start the kernel: qboot does that and no more. SeaBIOS
+         * would try every disk and run option ROMs, thousands of exits at an inner layer. */
+        ireko_qemu_add(argv, "-bios", "qboot.rom");
         ireko_qemu_add(argv, "-kernel", "%s", spec->boot->kernel);
         if (spec->boot->initrd != NULL)
             ireko_qemu_add(argv, "-initrd", "%s", spec->boot->initrd);
@@ -199,19 +202,15 @@ add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
 {
     g_autofree char *name = g_strdup_printf("ethernet%u", nic->index);
     g_autofree char *made_up = nic->mac == NULL ? made_up_mac(spec, name) : NULL;
-    g_autofree char *address = g_strdup_printf("0x%x", IREKO_SLOT_ETHERNET + nic->index);
     if (nic->connection == IREKO_CONNECT_NAT && nic->start_connected)
         ireko_qemu_add(argv, "-netdev", "user,id=net%u", nic->index);
     else
         ireko_qemu_add(argv, "-netdev", "hubport,id=net%u,hubid=%u", nic->index, nic->index);
-    g_autofree char *netdev = g_strdup_printf("net%u", nic->index);
-    /* clang-format off */
-    ireko_qemu_add_json(argv, "-device", json_pack(
-        "{s:s, s:s, s:s, s:s, s:s, s:s}",
-        "driver", nic_model(nic->model), "id", name, "addr", address, "netdev", netdev,
-        "mac", made_up != NULL ? made_up : nic->mac,
-        "romfile", "")); /* no waiting for a network boot */
-    /* clang-format on */
+    /* Not as JSON: with a card given so, QEMU 7.2 and qboot never start the kernel. No ROM: nobody
+     * waits for a network boot. */
+    ireko_qemu_add(argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=",
+                   nic_model(nic->model), name, IREKO_SLOT_ETHERNET + nic->index, nic->index,
+                   made_up != NULL ? made_up : nic->mac);
 }
 
 /* ---- serial ports and the agent ---- */
@@ -319,7 +318,10 @@ add_serials(GPtrArray *argv, const IrekoSpec *spec, GError **error)
 static void
 add_agent(GPtrArray *argv)
 {
-    ireko_qemu_add(argv, "-device", "virtio-serial-pci,id=agent,addr=0x%x", IREKO_SLOT_AGENT);
+    /* One port more than ours: port 0 is for consoles. Without the limit the guest sets up 64
+     * queues. */
+    ireko_qemu_add(argv, "-device", "virtio-serial-pci,id=agent,addr=0x%x,max_ports=%d",
+                   IREKO_SLOT_AGENT, IREKO_ENGINE_AGENT_PORTS + 1);
     for (int n = 0; n < IREKO_ENGINE_AGENT_PORTS; n++) {
         ireko_qemu_add(argv, "-chardev", "socket,id=agent%d,fd=%d,server=on,wait=off", n,
                        IREKO_PROCESS_FD_AGENT + n);
