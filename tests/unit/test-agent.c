@@ -110,6 +110,7 @@ start_layer(const char *path, Layer **ret_layer)
                                            .data = layer};
     Served *served = g_new(Served, 1);
     *served = (Served){.fd = ends[1], .layer = layer};
+    (void)fcntl(ends[0], F_SETFL, O_NONBLOCK); /* as ports and connections are */
     (void)fcntl(ends[1], F_SETFL, O_NONBLOCK);
     g_thread_unref(g_thread_new("layer", serve, served));
     if (ret_layer != NULL)
