@@ -273,7 +273,6 @@ bring_up(Task *task)
         hold_back(task->run, node->guests, message, NULL);
         return;
     }
-    task->report->origin = g_strdup("boot");
     if (node->machine->image == NULL) {
         settle_unasked(task);
         return;
