@@ -83,7 +83,9 @@ send_output(Exec *exec, int *stream, const char *name)
 static void
 take_message(Exec *exec)
 {
-    g_autoptr(json_t) message = ireko_jsonl_receive(exec->channel, ireko_deadline_in_ms(0), NULL);
+    /* A line that has begun to arrive comes whole: the host sends on while it waits for output. */
+    g_autoptr(json_t) message =
+        ireko_jsonl_receive(exec->channel, ireko_deadline_in_ms(TALK_DEADLINE_MS), NULL);
     size_t len = 0;
     g_autofree uint8_t *data = talk_bytes_of(message, "in", &len);
     if (data != NULL)

@@ -1,5 +1,7 @@
 /* agent/host.c - the host's side of a talk. */
+#include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -178,9 +180,9 @@ ireko_agent_run(IrekoAgent *agent,
     }
 }
 
-/* Sends what can be read from standard input; at its end says so and forgets it. */
-static bool
-forward_input(IrekoAgent *agent, int *input, GError **error)
+/* Takes a piece of standard input, or its end, into WAITING as a message's line. */
+static void
+take_input(int *input, GByteArray *waiting)
 {
     uint8_t data[IREKO_AGENT_CHUNK];
     ssize_t n = read(*input, data, sizeof data);
@@ -188,7 +190,25 @@ forward_input(IrekoAgent *agent, int *input, GError **error)
         *input = -1;
     g_autoptr(json_t) message =
         n > 0 ? talk_bytes_message("in", data, (size_t)n) : json_pack("{s:b}", "eof", 1);
-    return ireko_jsonl_send(agent->channel, message, ireko_deadline_in_ms(TALK_DEADLINE_MS), error);
+    char *line = json_dumps(message, JSON_COMPACT);
+    g_byte_array_append(waiting, (const uint8_t *)line, (unsigned)strlen(line));
+    g_byte_array_append(waiting, (const uint8_t *)"\n", 1);
+    free(line);
+}
+
+/* Sends what goes at once of WAITING. Input never waits for room while output waits to be read: the
+ * agent does the same the other way round, and both would wait for ever. */
+static bool
+push_input(int fd, GByteArray *waiting, GError **error)
+{
+    ssize_t n = write(fd, waiting->data, waiting->len);
+    if (n > 0)
+        g_byte_array_remove_range(waiting, 0, (unsigned)n);
+    if (n >= 0 || errno == EAGAIN || errno == EINTR)
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "the agent takes no more input: %s",
+                g_strerror(errno));
+    return false;
 }
 
 /* Prints output of MESSAGE. Returns the exit status where it holds one, -1 to go on. */
@@ -210,6 +230,40 @@ take_output(const json_t *message, const int fds[3], GError **error)
     return json_is_integer(status) ? (int)(json_integer_value(status) & 0xff) : -1;
 }
 
+/* Carries the streams of a command that runs until it ends; its exit status, -1 with an error. */
+static int
+carry_streams(IrekoAgent *agent, const int fds[3], GError **error)
+{
+    int input = fds[0];
+    int fd = ireko_jsonl_fd(agent->channel);
+    g_autoptr(GByteArray) waiting = g_byte_array_new();
+    for (;;) {
+        bool full = waiting->len > 0;
+        struct pollfd polled[3] = {
+            {.fd = full ? -1 : input, .events = POLLIN},
+            {.fd = fd, .events = full ? POLLIN | POLLOUT : POLLIN},
+            {.fd = agent->cancel_fd, .events = POLLIN},
+        };
+        if (!ireko_jsonl_pending(agent->channel))
+            (void)poll(polled, G_N_ELEMENTS(polled), -1);
+        if (polled[0].revents != 0)
+            take_input(&input, waiting);
+        if (waiting->len > 0 && !push_input(fd, waiting, error))
+            return -1;
+        if ((polled[1].revents & ~POLLOUT) == 0 && polled[2].revents == 0 &&
+            !ireko_jsonl_pending(agent->channel))
+            continue;
+        g_autoptr(json_t) message =
+            next_message(agent, ireko_deadline_in_ms(EXEC_SILENCE_MS), error);
+        GError *failed = NULL;
+        int status = message != NULL ? take_output(message, fds, &failed) : -1;
+        if (failed != NULL)
+            g_propagate_error(error, failed);
+        if (message == NULL || failed != NULL || status >= 0)
+            return status;
+    }
+}
+
 int
 ireko_agent_exec(IrekoAgent *agent, const char *const *argv, const int fds[3], GError **error)
 {
@@ -224,29 +278,7 @@ ireko_agent_exec(IrekoAgent *agent, const char *const *argv, const int fds[3], G
         return -1;
     }
 
-    int input = fds[0];
-    for (;;) {
-        struct pollfd polled[3] = {
-            {.fd = input, .events = POLLIN},
-            {.fd = ireko_jsonl_fd(agent->channel), .events = POLLIN},
-            {.fd = agent->cancel_fd, .events = POLLIN},
-        };
-        if (!ireko_jsonl_pending(agent->channel))
-            (void)poll(polled, G_N_ELEMENTS(polled), -1);
-        if (polled[0].revents != 0 && !forward_input(agent, &input, error))
-            return -1;
-        if (polled[1].revents == 0 && polled[2].revents == 0 &&
-            !ireko_jsonl_pending(agent->channel))
-            continue;
-        g_autoptr(json_t) message =
-            next_message(agent, ireko_deadline_in_ms(EXEC_SILENCE_MS), error);
-        GError *failed = NULL;
-        int status = message != NULL ? take_output(message, fds, &failed) : -1;
-        if (failed != NULL)
-            g_propagate_error(error, failed);
-        if (message == NULL || failed != NULL || status >= 0)
-            return status;
-    }
+    return carry_streams(agent, fds, error);
 }
 
 bool
