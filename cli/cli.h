@@ -102,6 +102,9 @@ view_progress(void *view, const char *step, unsigned done, unsigned total);
 char *
 tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned width);
 
+/* What CHECK is called for people: "hardware assist", "scsi0:1 SSD"; free with g_free. */
+char *cli_check_words(const IrekoCheck *check);
+
 /* words.c: what a nest has proven, in words, or what broke and how to mend it; what to try next. */
 void
 words_print(const IrekoNest *nest);

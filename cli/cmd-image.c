@@ -8,22 +8,27 @@
 
 #include "cli.h"
 
+typedef struct {
+    bool live; /* a terminal: a count is written over the one before */
+    bool open; /* the last line has no end yet */
+} Lines;
+
 static void
 print_step(void *data, const char *step, unsigned done, unsigned total)
 {
-    bool live = *(const bool *)data;
-    if (total > 0 && live)
-        (void)fprintf(stderr, "\r\033[K%s: %u of %u%s", step, done, total,
-                      done == total ? "\n" : "");
-    else if (total == 0 || done == total)
-        (void)fprintf(stderr, "%s%s\n", live ? "\r\033[K" : "", step);
+    Lines *lines = data;
+    if (lines->live && total > 0)
+        (void)fprintf(stderr, "\r\033[K%s: %u of %u", step, done, total);
+    else if (total == 0 || done == 0)
+        (void)fprintf(stderr, "%s%s\n", lines->open ? "\n" : "", step);
+    lines->open = lines->live && total > 0;
 }
 
 static int
 build(const IrekoHome *home, bool fresh, bool dry_run, GError **error)
 {
     g_autofree char *program = cli_program();
-    bool live = cli_is_terminal(2);
+    Lines lines = {.live = cli_is_terminal(2)};
     const IrekoImageBuild order = {
         .home = home->cache,
         .program = program,
@@ -31,9 +36,12 @@ build(const IrekoHome *home, bool fresh, bool dry_run, GError **error)
         .dry_run = dry_run,
         .cancel_fd = cli_cancel_fd(),
         .progress = print_step,
-        .data = &live,
+        .data = &lines,
     };
-    return ireko_image_build(&order, error) ? EXIT_DONE : EXIT_NO;
+    bool built = ireko_image_build(&order, error);
+    if (lines.open)
+        (void)fputc('\n', stderr);
+    return built ? EXIT_DONE : EXIT_NO;
 }
 
 static void
@@ -84,7 +92,13 @@ cmd_image(int argc, char **argv, GError **error)
     if (!cli_parse(&argc, &argv, entries, (const int[]){1, 1}, &status, error))
         return status;
     g_autoptr(IrekoHome) home = ireko_home_new();
-    if (strcmp(argv[1], "build") == 0)
+    bool is_build = strcmp(argv[1], "build") == 0;
+    if (is_build ? json : fresh || dry_run) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                    "--fresh and --dry-run go with 'build', --json with 'list'");
+        return EXIT_USAGE;
+    }
+    if (is_build)
         return build(home, fresh, dry_run, error);
     if (strcmp(argv[1], "list") == 0)
         return list(home, json);

@@ -52,9 +52,12 @@ start_and_play(const IrekoHome *home, IrekoLab *lab, IrekoLabRun *run, bool deta
     const IrekoReport *machine = nest->reports->pdata[0];
     bool played = machine->state == IREKO_STATE_RUNNING && play(home, lab, error);
     g_autoptr(GError) why = NULL;
+    g_autofree char *name = g_strdup(machine->path);
     bool ended = ireko_lab_down(home, ireko_lab_name(lab), &(IrekoLabRun){.cancel_fd = -1}, &why);
     if (!ended && *error == NULL)
         g_propagate_error(error, g_steal_pointer(&why));
+    if (ended)
+        (void)fprintf(stderr, "%s: ended\n", name);
     return played && ended ? EXIT_DONE : EXIT_NO;
 }
 

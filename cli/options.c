@@ -49,11 +49,11 @@ print_command_help(const Command *command, const GOptionEntry *entries)
     }
 }
 
-/* Whether --help stands among the verb's own options, before the first word. */
+/* Whether --help stands anywhere before "--". */
 static bool
 asks_for_help(int argc, char **argv)
 {
-    for (int i = 1; i < argc && argv[i][0] == '-' && strcmp(argv[i], "--") != 0; i++) {
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
             return true;
     }
@@ -89,8 +89,10 @@ cli_parse(int *argc,
     *ret_status = EXIT_USAGE;
     bool any = least_most[1] < 0; /* what follows is a command with options of its own */
     if (!take_options(argc, argv, entries, any, error)) {
-        g_prefix_error(error, "usage: ireko %s %s: ", command->name,
-                       command->synopsis != NULL ? command->synopsis : "");
+        g_autofree char *fault = g_strdup((*error)->message);
+        g_clear_error(error);
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "%s\nusage: ireko %s %s", fault,
+                    command->name, command->synopsis != NULL ? command->synopsis : "");
         return false;
     }
     int words = *argc - 1;

@@ -18,8 +18,8 @@ static const struct {
     {"memory", "memory MiB"},  {"disk.ssd", "SSD"},      {"start", "started"},
 };
 
-static char *
-words_for(const IrekoCheck *check)
+char *
+cli_check_words(const IrekoCheck *check)
 {
     const char *words = check->what;
     for (size_t i = 0; i < G_N_ELEMENTS(check_words); i++) {
@@ -70,7 +70,7 @@ add_check(struct libscols_table *table, struct libscols_line *machine, const Ire
 {
     struct libscols_line *line = scols_table_new_line(table, machine);
     bool unknown = check->seen == NULL;
-    g_autofree char *name = words_for(check);
+    g_autofree char *name = cli_check_words(check);
     g_autofree char *text = g_strdelimit(
         check->ok || check->cause == NULL
             ? g_strdup(check->evidence != NULL ? check->evidence : "")

@@ -39,6 +39,33 @@ erase(View *view)
     view->drawn = 0;
 }
 
+/* Puts TEXT over what was drawn before, line by line, so that nothing flickers. */
+static void
+draw_over(View *view, const char *text)
+{
+    if (view->drawn > 0)
+        (void)fprintf(stderr, "\033[%uA", view->drawn);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
+    view->drawn = g_strv_length(lines) - 1; /* the text ends its last line */
+    for (unsigned i = 0; i < view->drawn; i++)
+        (void)fprintf(stderr, "%s\033[K\n", lines[i]);
+    (void)fputs("\033[J", stderr);
+}
+
+/* The machines without their checks. */
+static GPtrArray *
+folded(const GPtrArray *machines)
+{
+    GPtrArray *heads =
+        g_ptr_array_new_with_free_func((GDestroyNotify)(void (*)(void))ireko_report_free);
+    for (unsigned i = 0; i < machines->len; i++) {
+        IrekoReport *head = ireko_report_copy(machines->pdata[i]);
+        g_ptr_array_set_size(head->checks, 0);
+        g_ptr_array_add(heads, head);
+    }
+    return heads;
+}
+
 static void
 draw(View *view)
 {
@@ -46,14 +73,13 @@ draw(View *view)
     g_autofree char *title =
         view->step != NULL ? g_strdup_printf("%s: %s (%.0f s)", view->name, view->step, seconds)
                            : g_strdup_printf("%s (%.0f s)", view->name, seconds);
-    g_autofree char *text = tree_to_text(title, view->machines, true, cli_columns() - 1);
-    erase(view);
-    if (count_lines(text) >= cli_rows()) {
-        (void)fprintf(stderr, "%.*s\n", (int)cli_columns() - 1, title);
-        view->drawn = 1;
+    g_autofree char *whole = tree_to_text(title, view->machines, true, cli_columns() - 1);
+    if (count_lines(whole) < cli_rows()) {
+        draw_over(view, whole);
     } else {
-        (void)fputs(text, stderr);
-        view->drawn = count_lines(text);
+        g_autoptr(GPtrArray) heads = folded(view->machines);
+        g_autofree char *text = tree_to_text(title, heads, true, cli_columns() - 1);
+        draw_over(view, text);
     }
     (void)fflush(stderr);
 }

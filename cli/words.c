@@ -105,9 +105,7 @@ print_proven(const IrekoNest *nest)
 static void
 say_broken(const IrekoReport *report, const IrekoCheck *check)
 {
-    g_autofree char *what = check->device != NULL
-                                ? g_strdup_printf("%s %s", check->device, check->what)
-                                : g_strdup(check->what);
+    g_autofree char *what = cli_check_words(check);
     if (g_strcmp0(check->cause, "vhv-off") == 0)
         say("- %s: its .vmx gives it no hardware assistance, and its guests need some (vhv-off)",
             report->path);
@@ -133,6 +131,17 @@ print_broken_checks(const IrekoReport *report, GHashTable *fixes)
     }
 }
 
+static bool
+anything_runs(const IrekoNest *nest)
+{
+    for (unsigned i = 0; i < nest->reports->len; i++) {
+        const IrekoReport *report = nest->reports->pdata[i];
+        if (report->accel != NULL && report->origin != NULL)
+            return true;
+    }
+    return false;
+}
+
 static void
 print_broken(const IrekoNest *nest)
 {
@@ -151,7 +160,8 @@ print_broken(const IrekoNest *nest)
     g_hash_table_iter_init(&iter, fixes);
     while (g_hash_table_iter_next(&iter, &fix, NULL))
         (void)printf("\nTo mend it: %s\n", (const char *)fix);
-    (void)printf("\nWhat runs goes on running: 'ireko down %s' ends it.\n", nest->lab);
+    if (anything_runs(nest))
+        (void)printf("\nWhat runs goes on running: 'ireko down %s' ends it.\n", nest->lab);
 }
 
 void

@@ -1,6 +1,6 @@
 /* agent/agent.h - talking with the ireko inside a machine.
  *
- * The talk runs over a virtio-serial port (DESIGN 7), as JSON objects one a line. It begins with a
+ * The talk runs over a virtio-serial port, as JSON objects one a line. It begins with a
  * handshake - {"hello":1,"nonce":N,"hello-to":P} answered by
  * {"hello":1,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at a
  * time:

@@ -13,6 +13,8 @@
 
 #include "agent/talk.h"
 
+#define EXIT_NOT_FOUND 127 /* a shell's status for a command that is not there */
+
 typedef struct {
     IrekoJsonl *channel;
     GPid pid;
@@ -49,20 +51,26 @@ words_of(const json_t *argv, GError **error)
 }
 
 static bool
-begin(Exec *exec, const json_t *argv, GError **error)
+begin(Exec *exec, char **words)
 {
-    g_auto(GStrv) words = words_of(argv, error);
-    if (words == NULL)
-        return false;
-    g_autoptr(GError) why = NULL;
     if (!g_spawn_async_with_pipes("/", words, NULL, G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD,
                                   own_session, NULL, &exec->pid, &exec->in, &exec->out, &exec->err,
-                                  &why)) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "%s", why->message);
+                                  NULL))
         return false;
-    }
     (void)fcntl(exec->in, F_SETFL, O_NONBLOCK);
     return true;
+}
+
+/* Answers as a shell does where there is no such command. */
+static bool
+say_not_found(IrekoJsonl *channel, const char *command)
+{
+    g_autofree char *text = g_strconcat(command, ": cannot be run there: not found\n", NULL);
+    g_autoptr(json_t) words = talk_bytes_message("err", text, strlen(text));
+    g_autoptr(json_t) status = json_pack("{s:i}", "exit", EXIT_NOT_FOUND);
+    IrekoDeadline deadline = ireko_deadline_in_ms(TALK_DEADLINE_MS);
+    return ireko_jsonl_send(channel, words, deadline, NULL) &&
+           ireko_jsonl_send(channel, status, deadline, NULL);
 }
 
 static void
@@ -139,8 +147,11 @@ bool
 talk_exec(IrekoJsonl *channel, const json_t *argv, GError **error)
 {
     Exec exec = {.channel = channel, .in = -1, .out = -1, .err = -1};
-    if (!begin(&exec, argv, error))
+    g_auto(GStrv) words = words_of(argv, error);
+    if (words == NULL)
         return false;
+    if (!begin(&exec, words))
+        return say_not_found(channel, words[0]);
 
     exec.waiting = g_byte_array_new();
     while ((exec.out >= 0 || exec.err >= 0) && !exec.host_gone)

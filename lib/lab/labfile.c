@@ -12,6 +12,8 @@
 
 #define UNEXPECTED_KEY "Unexpected key: "
 
+#define WORDS_SHOWN ((size_t)80) /* bytes of libcyaml's words, which repeat a key of any length */
+
 typedef struct Entry Entry;
 struct Entry {
     char *vmx;
@@ -103,7 +105,7 @@ set_error(const char *path, const char *text, cyaml_err_t code, const char *word
         what = cyaml_strerror(code);
     if (g_str_has_prefix(what, UNEXPECTED_KEY))
         line = line_of_key(text, line, what + strlen(UNEXPECTED_KEY));
-    g_autofree char *safe = ireko_text_safe(what, (size_t)-1);
+    g_autofree char *safe = ireko_text_safe(what, MIN(strlen(what), WORDS_SHOWN));
     *safe = g_ascii_tolower(*safe);
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
                 line > 0

@@ -1,4 +1,4 @@
-/* lab/labfile.h - reading a lab.yaml (DESIGN 5) and the .vmx files that it names. */
+/* lab/labfile.h - reading a lab.yaml (ireko-lab(5)) and the .vmx files that it names. */
 #pragma once
 
 #include "lab/tree.h"

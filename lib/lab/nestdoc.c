@@ -1,4 +1,4 @@
-/* lab/nestdoc.c - a nest as ireko.nest/1 (DESIGN 4). */
+/* lab/nestdoc.c - a nest as ireko.nest/1. */
 #include <jansson.h>
 #include <stdlib.h>
 

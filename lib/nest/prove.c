@@ -92,6 +92,14 @@ prove_hv(const Proof *proof)
 }
 
 /* Nested paging is handed on where the layer outside has it itself. */
+/* The half of the evidence that speaks of nested paging; whole where it has no halves. */
+static const char *
+paging_evidence(const char *evidence)
+{
+    const char *half = evidence != NULL ? strstr(evidence, "; ") : NULL;
+    return half != NULL ? half + strlen("; ") : evidence;
+}
+
 static void
 prove_npt(const Proof *proof)
 {
@@ -103,7 +111,8 @@ prove_npt(const Proof *proof)
 
     bool seen = proof->inner->nested_paging;
     ireko_check_settle(check, ireko_bool_name(seen), seen == promised,
-                       promised ? hv_cause(proof) : IREKO_CAUSE_UNKNOWN, proof->inner->hv_evidence);
+                       promised ? hv_cause(proof) : IREKO_CAUSE_UNKNOWN,
+                       paging_evidence(proof->inner->hv_evidence));
 }
 
 static void
@@ -194,7 +203,7 @@ disk_evidence(const IrekoDiskFact *disk, bool contradicts)
     else
         g_string_append(text, ": rotational unknown");
     if (disk->vpd_b1 != NULL)
-        g_string_append_printf(text, ", VPD B1h %s", disk->vpd_b1);
+        g_string_append_printf(text, ", B1h %s", disk->vpd_b1);
     else if (disk->rotation_rate >= 0)
         g_string_append_printf(text, ", rotation rate %d", disk->rotation_rate);
     if (contradicts)
