@@ -37,6 +37,7 @@ typedef struct {
     const IrekoNode *node;
     IrekoReport *report;
     char *folder;
+    IrekoTail *tail; /* of its console, until all is settled; or NULL */
     unsigned pace;
     int64_t began_us; /* when its process was started; 0: it was found running */
 } Task;
@@ -174,6 +175,21 @@ why_unmet(const Task *task, IrekoVm *vm, const GError *error, double seconds)
     return g_strdup_printf("its agent cannot be talked with: %s", error->message);
 }
 
+/* Stops reading the console; its last lines are the caller's. */
+static char *
+end_tail(Task *task)
+{
+    return task->tail != NULL ? ireko_tail_stop(g_steal_pointer(&task->tail)) : NULL;
+}
+
+/* The machine came up and then did not do: its report has its last words. */
+static void
+fail(Task *task, const char *message)
+{
+    task->report->console = end_tail(task);
+    settle(task, IREKO_STATE_FAILED, message);
+}
+
 /* Waits for the agent; NULL where the machine's fate is settled. */
 static IrekoAgent *
 meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
@@ -181,20 +197,17 @@ meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
     const IrekoLayer *layer = task->run->layer;
     g_autoptr(GError) error = NULL;
     unsigned seconds = task->began_us != 0 || layer->start ? HELLO_SECONDS : ASK_SECONDS;
-    IrekoTail *tail = ireko_tail_start(ireko_vm_connect(vm, "console", NULL));
     int fd = ireko_port_connect(layer->engine, task->folder, ret_hold, &error);
     IrekoAgent *agent =
         fd < 0 ? NULL
                : ireko_agent_hello(fd, task->node->path, ireko_patience(seconds, task->pace),
                                    layer->cancel_fd, &error);
-    g_autofree char *console = ireko_tail_stop(tail);
     if (agent != NULL)
         return agent;
 
     g_autofree char *message =
         why_unmet(task, vm, error, ireko_patience_seconds(seconds, task->pace));
-    task->report->console = g_steal_pointer(&console);
-    settle(task, IREKO_STATE_FAILED, message);
+    fail(task, message);
     return NULL;
 }
 
@@ -209,7 +222,7 @@ prove(Task *task, IrekoAgent *agent)
     g_autoptr(IrekoFacts) inner = json != NULL ? ireko_facts_from_json(json, &error) : NULL;
     if (inner == NULL) {
         g_prefix_error_literal(&error, "its agent told no facts: ");
-        settle(task, IREKO_STATE_FAILED, error->message);
+        fail(task, error->message);
         return false;
     }
     ireko_nest_prove(task->report, task->node->machine, layer->facts, layer->accel, inner,
@@ -231,7 +244,7 @@ pass_on(void *data, const json_t *object)
 }
 
 static void
-run_guests(Task *task, IrekoAgent *agent)
+run_guests(Task *task, IrekoVm *vm, IrekoAgent *agent)
 {
     const IrekoLayer *layer = task->run->layer;
     const IrekoNode *node = task->node;
@@ -247,6 +260,8 @@ run_guests(Task *task, IrekoAgent *agent)
         return;
     g_autofree char *message =
         g_strdup_printf("'%s' did not run its guests: %s", node->path, error->message);
+    if (has_ended(vm, error))
+        fail(task, "its process ended while it ran its guests");
     hold_back(task->run, node->guests, message, NULL);
 }
 
@@ -277,6 +292,7 @@ bring_up(Task *task)
         settle_unasked(task);
         return;
     }
+    task->tail = ireko_tail_start(ireko_vm_connect(vm, "console", NULL));
     IREKO_AUTOFD hold = -1;
     g_autoptr(IrekoAgent) agent = meet_agent(task, vm, &hold);
     if (agent != NULL) {
@@ -287,8 +303,9 @@ bring_up(Task *task)
         g_autofree char *message = g_strdup_printf("its host '%s' does not answer", node->path);
         hold_back(task->run, node->guests, message, NULL);
     } else if (node->guests->len > 0) {
-        run_guests(task, agent);
+        run_guests(task, vm, agent);
     }
+    g_free(end_tail(task));
 }
 
 static void *

@@ -10,7 +10,7 @@
 #include "base/text.h"
 
 #define TAIL_BYTES ((size_t)4096)
-#define TAIL_LINES 12
+#define TAIL_LINES 24
 
 struct IrekoTail {
     int fd;
