@@ -146,7 +146,8 @@ def test_exec(place):
         assert place.ireko("exec", path, "--", "printf", "%s|", "a b", "", "-x", "'").stdout == "a b||-x|'|"
         place.ireko("exec", path, "--", "sh", "-c", "kill -9 $$", expect=137)
         place.ireko("exec", path, "--", "head", "-c1", text=big)
-        one_error(place.ireko("exec", path, "--", "/no/such/program", expect=1), "/no/such/program")
+        missing = place.ireko("exec", path, "--", "/no/such/program", expect=127)
+        assert missing.stderr == "/no/such/program: cannot be run there: not found\n"
     one_error(place.ireko("exec", "esxi01/esxi09", "--", "true", expect=1), "esxi09")
     one_error(place.ireko("exec", "nobody", "--", "true", expect=1), "no machine 'nobody' runs here")
     one_error(place.ireko("exec", "esxi01//linux", "--", "true", expect=1), "is not a path")
