@@ -182,9 +182,9 @@ read_svm(const IrekoHostSource *source, const char *flags, uint32_t ecx, IrekoFa
     }
     facts->nested_paging = asked ? (regs[EDX] & 1) != 0 : ireko_host_has_word(flags, "npt");
     facts->hv_evidence =
-        asked ? g_strdup_printf("CPUID 80000001h ECX %08x: bit 2 (SVM) set; 8000000Ah EDX %08x: "
-                                "bit 0 (NPT) %s",
-                                ecx, regs[EDX], facts->nested_paging ? "set" : "clear")
+        asked ? g_strdup_printf("SVM set: CPUID 80000001h ECX bit 2 of %08x; NPT %s: CPUID "
+                                "8000000Ah EDX bit 0 of %08x",
+                                ecx, facts->nested_paging ? "set" : "clear", regs[EDX])
               : g_strdup("/proc/cpuinfo: flag 'svm'");
 }
 
@@ -246,12 +246,12 @@ read_assistance(const IrekoHostSource *source,
         read_svm(source, flags, extended[ECX], facts);
     } else if (vmx) {
         g_autofree char *how =
-            asked ? g_strdup_printf("CPUID 1 ECX %08x: bit 5 (VMX) set", basic[ECX])
+            asked ? g_strdup_printf("VMX set: CPUID 1 ECX bit 5 of %08x", basic[ECX])
                   : g_strdup("/proc/cpuinfo: flag 'vmx'");
         read_vmx(source, cpuinfo, how, facts);
     } else if (asked) {
-        facts->hv_evidence = g_strdup_printf("CPUID 80000001h ECX %08x: bit 2 (SVM) clear; 1 ECX "
-                                             "%08x: bit 5 (VMX) clear",
+        facts->hv_evidence = g_strdup_printf("SVM clear: CPUID 80000001h ECX bit 2 of %08x; "
+                                             "VMX clear: CPUID 1 ECX bit 5 of %08x",
                                              extended[ECX], basic[ECX]);
     } else {
         facts->hv_evidence = g_strdup("/proc/cpuinfo: neither flag 'svm' nor 'vmx'");

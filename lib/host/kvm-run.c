@@ -131,9 +131,9 @@ run_vcpu(const Trial *trial)
         if (status != 0)
             return failed("unknown", "KVM_RUN");
         if (trial->run->exit_reason == KVM_EXIT_HLT && witnessed)
-            return (IrekoKvmTrial){.usable = true,
-                                   .evidence = g_strdup("a vCPU computed, wrote to a port and "
-                                                        "reached HLT")};
+            return (IrekoKvmTrial){
+                .usable = true,
+                .evidence = g_strdup("a vCPU ran to HLT, having computed and written to a port")};
         if (!is_witness(trial->run))
             break;
         witnessed = true;

@@ -12,6 +12,7 @@
 #include "nest/parts.h"
 
 /* System RAM is what was installed but for the firmware's own tables: OVMF keeps the most. */
+#define B1_DIGITS_SHOWN    12 /* 4 bytes of header, 2 of rotation rate */
 #define FIRMWARE_KEEPS_MIB 16
 /* MemTotal also lacks the kernel's image and its array of pages (1/64), and a crash kernel. */
 #define KERNEL_KEEPS_MIB  64
@@ -167,8 +168,8 @@ prove_memory(const Proof *proof)
     uint64_t seen_mib = mib_up(bytes);
     g_autofree char *seen = g_strdup_printf("%" G_GUINT64_FORMAT, seen_mib);
     g_autofree char *evidence =
-        g_strdup_printf("%s: %" G_GUINT64_FORMAT " KiB",
-                        installed ? "System RAM of the firmware's map" : "MemTotal", bytes >> 10);
+        g_strdup_printf("%" G_GUINT64_FORMAT " KiB: %s", bytes >> 10,
+                        installed ? "System RAM of the firmware's map" : "MemTotal");
     ireko_check_settle(check, seen,
                        seen_mib <= promised_mib && seen_mib + keeps_mib >= promised_mib,
                        IREKO_CAUSE_UNKNOWN, evidence);
@@ -194,6 +195,19 @@ ssd_by_rate(const IrekoDiskFact *disk)
     return disk->rotation_rate >= RATE_LOWEST ? 0 : -1;
 }
 
+/* The bytes of VPD page B1h up to the rotation rate (SBC-4, 6.6.2), short enough for a column. */
+static void
+append_page(GString *text, const char *bytes)
+{
+    g_string_append(text, ", B1h ");
+    for (unsigned digits = 0; *bytes != '\0' && digits < B1_DIGITS_SHOWN; bytes++) {
+        if (*bytes == ' ')
+            continue;
+        g_string_append_c(text, *bytes);
+        digits++;
+    }
+}
+
 static char *
 disk_evidence(const IrekoDiskFact *disk, bool contradicts)
 {
@@ -203,7 +217,7 @@ disk_evidence(const IrekoDiskFact *disk, bool contradicts)
     else
         g_string_append(text, ": rotational unknown");
     if (disk->vpd_b1 != NULL)
-        g_string_append_printf(text, ", B1h %s", disk->vpd_b1);
+        append_page(text, disk->vpd_b1);
     else if (disk->rotation_rate >= 0)
         g_string_append_printf(text, ", rotation rate %d", disk->rotation_rate);
     if (contradicts)

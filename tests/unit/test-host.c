@@ -382,15 +382,15 @@ test_evidence_names_the_words_that_were_read(void)
     Root root = root_new(NULL, 0);
     g_autoptr(IrekoFacts) without = read_root(&root, leaves, false);
     g_assert_cmpstr(without->hv_evidence, ==,
-                    "CPUID 80000001h ECX 000123c3: bit 2 (SVM) clear; 1 ECX 80000000: bit 5 (VMX) "
-                    "clear");
+                    "SVM clear: CPUID 80000001h ECX bit 2 of 000123c3; VMX clear: CPUID 1 ECX bit 5 "
+                    "of 80000000");
     g_assert_cmpstr(without->above_evidence, ==, "CPUID 40000000h signature 'KVMKVMKVM'");
 
     static const Leaf more[LEAVES_MAX] = {AMD, LEAF1(0), EXT(0x123c7), SVM(0x10010001)};
     g_autoptr(IrekoFacts) with = read_root(&root, more, false);
     g_assert_cmpstr(with->hv_evidence, ==,
-                    "CPUID 80000001h ECX 000123c7: bit 2 (SVM) set; 8000000Ah EDX 10010001: bit 0 "
-                    "(NPT) set");
+                    "SVM set: CPUID 80000001h ECX bit 2 of 000123c7; NPT set: CPUID 8000000Ah EDX "
+                    "bit 0 of 10010001");
     root_clear(&root);
 }
 
