@@ -448,11 +448,11 @@ test_the_examples_are_understood_to_the_last_key(void)
         unsigned vcpus, memory_mib;
         bool has_vhv_line, vhv;
     } rows[] = {
-        {"workshop/esxi01.vmx", "kvm-host", 2, 2048, true, true},
-        {"workshop/esxi02.vmx", "kvm-host", 2, 1024, true, true},
+        {"workshop/esxi01.vmx", "kvm-host", 1, 2048, true, true},
+        {"workshop/esxi02.vmx", "kvm-host", 1, 1024, true, true},
         {"workshop/linux.vmx", "linux", 1, 256, false, false},
-        {"vhv-off/esxi01.vmx", "kvm-host", 2, 2048, true, false},
-        {"vhv-off/esxi02.vmx", "kvm-host", 2, 1024, true, true},
+        {"vhv-off/esxi01.vmx", "kvm-host", 1, 2048, true, false},
+        {"vhv-off/esxi02.vmx", "kvm-host", 1, 1024, true, true},
         {"vhv-off/linux.vmx", "linux", 1, 256, false, false},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
