@@ -112,3 +112,9 @@ words_print(const IrekoNest *nest);
 /* Prints NEST as JSON or as tree and words; returns the exit status that goes with it. */
 int
 cli_print_nest(const IrekoNest *nest, bool json);
+
+/* What the .vmx files of LAB ask for and will not get, on standard error. */
+void cli_print_notes(const IrekoLab *lab);
+
+/* What RUN would start (--dry-run); returns the exit status. */
+int cli_print_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);

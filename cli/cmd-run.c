@@ -87,16 +87,10 @@ cmd_run(int argc, char **argv, GError **error)
     g_autoptr(IrekoLab) lab = ireko_lab_load(home, argv[1], error);
     if (lab == NULL)
         return EXIT_NO;
-    g_auto(GStrv) notes = ireko_lab_notes(lab);
-    for (size_t i = 0; notes[i] != NULL; i++)
-        (void)fprintf(stderr, "%s\n", notes[i]);
+    cli_print_notes(lab);
     g_autofree char *program = cli_program();
     IrekoLabRun run = {.accel = accel, .program = program, .cancel_fd = cli_cancel_fd()};
-    if (dry_run) {
-        g_autofree char *plan = ireko_lab_plan(home, lab, &run, error);
-        if (plan != NULL)
-            (void)fputs(plan, stdout);
-        return plan != NULL ? EXIT_DONE : EXIT_NO;
-    }
+    if (dry_run)
+        return cli_print_plan(home, lab, &run, error);
     return start_and_play(home, lab, &run, detach, error);
 }

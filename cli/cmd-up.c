@@ -24,12 +24,22 @@ cli_print_nest(const IrekoNest *nest, bool json)
     return nest->ok ? EXIT_DONE : EXIT_NO;
 }
 
-static void
-print_notes(const IrekoLab *lab)
+void
+cli_print_notes(const IrekoLab *lab)
 {
     g_auto(GStrv) notes = ireko_lab_notes(lab);
     for (size_t i = 0; notes[i] != NULL; i++)
         (void)fprintf(stderr, "%s\n", notes[i]);
+}
+
+int
+cli_print_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error)
+{
+    g_autofree char *plan = ireko_lab_plan(home, lab, run, error);
+    if (plan == NULL)
+        return EXIT_NO;
+    (void)fputs(plan, stdout);
+    return EXIT_DONE;
 }
 
 int
@@ -55,15 +65,11 @@ cmd_up(int argc, char **argv, GError **error)
     g_autoptr(IrekoLab) lab = ireko_lab_load(home, argv[1], error);
     if (lab == NULL)
         return EXIT_NO;
-    print_notes(lab);
+    cli_print_notes(lab);
     g_autofree char *program = cli_program();
     IrekoLabRun run = {.accel = accel, .program = program, .cancel_fd = cli_cancel_fd()};
-    if (dry_run) {
-        g_autofree char *plan = ireko_lab_plan(home, lab, &run, error);
-        if (plan != NULL)
-            (void)fputs(plan, stdout);
-        return plan != NULL ? EXIT_DONE : EXIT_NO;
-    }
+    if (dry_run)
+        return cli_print_plan(home, lab, &run, error);
     if (fresh && !ireko_lab_down(home, ireko_lab_name(lab), &run, error))
         return EXIT_NO;
 
