@@ -10,7 +10,7 @@
 #include "lab/layer.h"
 
 /* Booting under TCG takes some six times as long as on bare KVM; each further layer about twice as
- * long as the one around it (docs/benchmarks.md). */
+ * long as the one around it (estimates, on the generous side). */
 #define TCG_PACE   6
 #define LAYER_PACE 2
 

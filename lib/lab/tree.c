@@ -10,7 +10,7 @@
 #define MIB ((uint64_t)1 << 20)
 
 /* What a layer keeps for itself (kernel, agent, caches), and what a machine costs beside its memory
- * (QEMU's own heap, page tables, device state): measured in the workshop nest, rounded up. */
+ * (QEMU's own heap, page tables, device state): estimates, on the generous side. */
 #define LAYER_FLOOR_BYTES (192 * MIB)
 #define VM_OVERHEAD_BYTES (64 * MIB)
 
