@@ -13,8 +13,8 @@
 G_BEGIN_DECLS
 
 typedef struct {
-    char *name;    /* "kvm-host", "linux" */
-    char *kernel;  /* paths */
+    char *name;   /* "kvm-host", "linux" */
+    char *kernel; /* paths */
     char *initrd;
     char *root;
     char *cmdline; /* kernel parameters that the image wants */
@@ -26,11 +26,11 @@ typedef struct {
 typedef void (*IrekoImageProgress)(void *data, const char *step, unsigned done, unsigned total);
 
 typedef struct {
-    const char *home;         /* folder that holds "images" */
-    const char *program;      /* the ireko that goes inside: this program */
-    bool fresh;               /* look for newer Debian packages */
-    bool dry_run;             /* say what would be done, by PROGRESS, and do nothing */
-    int cancel_fd;            /* -1: none */
+    const char *home;    /* folder that holds "images" */
+    const char *program; /* the ireko that goes inside: this program */
+    bool fresh;          /* look for newer Debian packages */
+    bool dry_run;        /* say what would be done, by PROGRESS, and do nothing */
+    int cancel_fd;       /* -1: none */
     IrekoImageProgress progress;
     void *data;
 } IrekoImageBuild;

@@ -1,6 +1,6 @@
-/* ireko/lab.h - labs: from lab.yaml and .vmx files to a running nest whose every layer was asked what it
- * sees; and back to nothing. What was started is on record before it starts, so that any later call,
- * of any process, can tell what is true and put it right. */
+/* ireko/lab.h - labs: from lab.yaml and .vmx files to a running nest whose every layer was asked
+ * what it sees; and back to nothing. What was started is on record before it starts, so that any
+ * later call, of any process, can tell what is true and put it right. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,8 +24,9 @@ ireko_home_free(IrekoHome *home); /* NULL is fine */
 
 typedef struct IrekoLab IrekoLab;
 
-/* The lab that WHERE defines: a lab.yaml, the folder that holds it, or, with a name ending in .vmx, one
- * machine by itself (the lab "run-NAME"). Every .vmx is read and checked. Errors name file and line. */
+/* The lab that WHERE defines: a lab.yaml, the folder that holds it, or, with a name ending in .vmx,
+ * one machine by itself (the lab "run-NAME"). Every .vmx is read and checked. Errors name file and
+ * line. */
 IrekoLab *
 ireko_lab_load(const IrekoHome *home, const char *where, GError **error);
 
@@ -49,8 +50,8 @@ ireko_lab_name(const IrekoLab *lab);
 char **
 ireko_lab_notes(const IrekoLab *lab);
 
-/* Every machine of the lab before anything is known: IrekoReport in the order of the tree; free with
- * g_ptr_array_unref. */
+/* Every machine of the lab before anything is known: IrekoReport in the order of the tree; free
+ * with g_ptr_array_unref. */
 GPtrArray *
 ireko_lab_machines(const IrekoLab *lab);
 
@@ -68,10 +69,10 @@ typedef struct {
 /* A nest as it was found. */
 typedef struct {
     char *lab;
-    char *accel;    /* of the outermost machines; NULL where none runs */
-    unsigned depth; /* of the deepest machine */
-    bool ok;        /* every machine runs, and every check of it held */
-    double seconds; /* that it took to find out */
+    char *accel;        /* of the outermost machines; NULL where none runs */
+    unsigned depth;     /* of the deepest machine */
+    bool ok;            /* every machine runs, and every check of it held */
+    double seconds;     /* that it took to find out */
     GPtrArray *reports; /* IrekoReport, in the order of the tree */
 } IrekoNest;
 
@@ -82,13 +83,13 @@ ireko_nest_free(IrekoNest *nest); /* NULL is fine */
 char *
 ireko_nest_to_text(const IrekoNest *nest);
 
-/* The labs of NESTS (IrekoNest) as one document of the same schema: "lab" is null unless there is one;
- * each machine says its "lab"; free with g_free. */
+/* The labs of NESTS (IrekoNest) as one document of the same schema: "lab" is null unless there is
+ * one; each machine says its "lab"; free with g_free. */
 char *
 ireko_nests_to_text(const GPtrArray *nests);
 
-/* Starts what does not run, proves everything. NULL with an error where nothing could be begun (then
- * nothing is left behind); else the nest, whose OK says whether promises held. */
+/* Starts what does not run, proves everything. NULL with an error where nothing could be begun
+ * (then nothing is left behind); else the nest, whose OK says whether promises held. */
 IrekoNest *
 ireko_lab_up(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);
 
@@ -100,8 +101,8 @@ ireko_lab_verify(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, G
 char *
 ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);
 
-/* Ends every machine of the lab on record as NAME and removes all that was made for it. Machines with
- * a user's own disks are asked to shut down first. */
+/* Ends every machine of the lab on record as NAME and removes all that was made for it. Machines
+ * with a user's own disks are asked to shut down first. */
 bool
 ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error);
 

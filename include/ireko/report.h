@@ -1,5 +1,5 @@
-/* ireko/report.h - what is known of one machine of a nest: the unit that layers tell each other, that
- * `up` fills its tree with, and that "machines" of ireko.nest/1 is made of. */
+/* ireko/report.h - what is known of one machine of a nest: the unit that layers tell each other,
+ * that `up` fills its tree with, and that "machines" of ireko.nest/1 is made of. */
 #pragma once
 
 #include <stdbool.h>
@@ -39,16 +39,16 @@ const char *
 ireko_state_name(IrekoState state);
 
 typedef struct {
-    char *path; /* "esxi01/esxi02" */
+    char *path;     /* "esxi01/esxi02" */
     unsigned level; /* 1 for a machine on L0 */
     IrekoState state;
-    char *origin; /* "boot" */
-    char *accel;  /* "tcg", "kvm"; NULL before it is known */
-    double ready_seconds; /* from the start of its process to its agent's hello; below 0 unknown */
+    char *origin;          /* "boot" */
+    char *accel;           /* "tcg", "kvm"; NULL before it is known */
+    double ready_seconds;  /* from the start of its process to its agent's hello; below 0 unknown */
     double proven_seconds; /* ... to the end of its proof; below 0 unknown */
-    char *message;     /* why it failed or was not started; or NULL */
-    char *console;     /* its last console lines where its agent did not answer; or NULL */
-    GPtrArray *checks; /* IrekoCheck */
+    char *message;         /* why it failed or was not started; or NULL */
+    char *console;         /* its last console lines where its agent did not answer; or NULL */
+    GPtrArray *checks;     /* IrekoCheck */
 } IrekoReport;
 
 IrekoReport *
@@ -61,8 +61,8 @@ void
 ireko_report_free(IrekoReport *report); /* NULL is fine */
 
 /* Whether the machine runs and no check of it is broken. A check whose seen is NULL with the cause
- * "unknown" is neither kept nor broken: nobody inside could tell. Its ok is false, since nothing was
- * proven, and it does not fail the machine. */
+ * "unknown" is neither kept nor broken: nobody inside could tell. Its ok is false, since nothing
+ * was proven, and it does not fail the machine. */
 bool
 ireko_report_ok(const IrekoReport *report);
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "vmx/vmx.h"
+#include <ireko/vmx.h>
 
 G_BEGIN_DECLS
 

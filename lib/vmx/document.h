@@ -1,7 +1,7 @@
 /* vmx/document.h - what the files of vmx know of a document. Private to vmx. */
 #pragma once
 
-#include "vmx/vmx.h"
+#include <ireko/vmx.h>
 
 /* Like ireko_vmx_parse, and takes BYTES (from g_malloc, a NUL behind its LEN bytes) over. */
 IrekoVmx *

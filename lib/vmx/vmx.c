@@ -9,11 +9,11 @@
  *
  * The grammar is that of VMware's DictLL_UnmarshalLine, which sees a line as a C string: a NUL ends
  * what it reads, not the line. Lines end as in its StdIO_ReadNextLine: LF, CRLF or a lone CR. */
-#include "vmx/vmx.h"
-
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include <ireko/vmx.h>
 
 #include "vmx/document.h"
 #include "vmx/value.h"

@@ -12,8 +12,9 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <ireko/vmx.h>
+
 #include "base/file.h"
-#include "vmx/vmx.h"
 
 #define TEXT_BYTES ((size_t)60 << 20) /* below IREKO_VMX_BYTES_MAX */
 #define ROUNDS     5

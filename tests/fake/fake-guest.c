@@ -16,11 +16,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <ireko/vmx.h>
+
 #include "base/file.h"
 #include "engine/process.h"
 #include "lab/serve.h"
 #include "machine/machine.h"
-#include "vmx/vmx.h"
 
 #define LISTENERS  (IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_CONTROL)
 #define CHUNK      4096

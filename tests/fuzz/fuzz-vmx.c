@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "vmx/vmx.h"
+#include <ireko/vmx.h>
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,8 +4,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include <ireko/vmx.h>
+
 #include "base/file.h"
-#include "vmx/vmx.h"
 
 static IrekoVmx *
 parse(const char *bytes, size_t len)

@@ -1,4 +1,4 @@
-/* vmx/vmx.h - a .vmx file as a document: every byte kept, keys found whatever their case.
+/* ireko/vmx.h - a .vmx file as a document: every byte kept, keys found whatever their case.
  *
  * The grammar is VMware's own (open-vm-tools lib/dict/dictll.c): a line is name = value # comment;
  * a value is quoted or has no blanks; |XX is an escaped byte; whatever else a line holds is kept as
@@ -66,6 +66,22 @@ typedef void (*IrekoVmxDuplicateFunc)(void *data, size_t first, size_t again);
 
 void
 ireko_vmx_duplicates(const IrekoVmx *doc, IrekoVmxDuplicateFunc func, void *data);
+
+/* Gives KEY the VALUE (UTF-8): changes the bytes of its value and nothing else, in the quotes or
+ * without that it has. Where KEY is absent, a line is added beside its siblings, as the file writes
+ * its lines. Entries of the document are to be fetched anew. IREKO_ERROR_SYNTAX for a key that
+ * cannot be one; IREKO_ERROR_UNSUPPORTED for a value that the file's encoding does not have;
+ * IREKO_ERROR_STATE where KEY stands twice (the text names the lines). */
+bool
+ireko_vmx_set(IrekoVmx *doc, const char *key, const char *value, GError **error);
+
+/* Removes the lines of KEY, with their comments. Returns how many that were. */
+size_t
+ireko_vmx_unset(IrekoVmx *doc, const char *key);
+
+/* Removes entry INDEX alone. */
+void
+ireko_vmx_remove(IrekoVmx *doc, size_t index);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoVmx, ireko_vmx_free)
 
