@@ -48,8 +48,10 @@ typedef struct {
     char *container; /* kind: "docker", "podman", "lxc", "wsl" ...; NULL: none seen */
     char *container_evidence;
     GPtrArray
-        *above_all; /* char *: every sign of a layer above, "CPUID 40000000h: KVMKVMKVM" ... */
-    char *cloud;    /* "aws", "gcp", "azure", "digitalocean" ... by DMI; or NULL */
+        *above_all;     /* char *: every sign of a layer above, "CPUID 40000000h: KVMKVMKVM" ... */
+    char *cloud;        /* "aws", "gcp", "azure", "digitalocean" ... by DMI; or NULL */
+    char *xen;          /* "dom0", "pv" or "hvm" on Xen; else NULL */
+    bool ireko_machine; /* runs in a nest of ireko: a virtio port bears its agent's name */
     IrekoRead sev_guest, tdx_guest;   /* this machine is a confidential guest */
     IrekoRead module_vmx, module_svm; /* kvm_intel, kvm_amd loaded or built in */
     IrekoRead module_kvm;
@@ -58,8 +60,11 @@ typedef struct {
     IrekoRead nested_state; /* KVM_CAP_NESTED_STATE */
     IrekoRead iommu;
     char *iommu_evidence;
-    unsigned cgroup_version;                    /* 0 unknown */
-    char *cgroup_controllers;                   /* blank-separated */
+    unsigned cgroup_version;  /* 0 unknown */
+    char *cgroup_controllers; /* blank-separated */
+    char *namespaces; /* blank-separated names in /proc/self/ns: "ipc mnt net pid user uts"; or NULL
+                       */
+    IrekoRead fuse;   /* /sys/fs/fuse/connections */
     int64_t cgroup_memory_max, cgroup_pids_max; /* -1: no limit or unknown */
     int64_t open_files_max, memlock_max_bytes;  /* RLIMIT; -1: none */
     int ksm_run;                                /* /sys/kernel/mm/ksm/run; -1 unknown */
