@@ -8,6 +8,8 @@
 
 G_BEGIN_DECLS
 
+#define IREKO_KEY_NUMBERS_MAX 2 /* "scsi0:1.present" has two */
+
 typedef enum {
     IREKO_TYPE_STRING,
     IREKO_TYPE_BOOL,    /* TRUE, FALSE, any case; some keys are written 1, 0 */
@@ -35,13 +37,14 @@ typedef enum {
 typedef struct {
     const char *pattern; /* "scsi%u:%u.virtualSSD": %u is a number, a last * any rest */
     IrekoKeyType type;
-    const char *const *values; /* of IREKO_TYPE_WORD, else NULL; lower case */
-    long least, most, step;    /* of IREKO_TYPE_INTEGER */
-    const char *fallback;      /* the value that an absent key has */
-    unsigned since;            /* virtualHW.version that knows it; 0: any */
-    const char *products;      /* which of VMware's read or write it */
-    const char *what;          /* what it means, one or two sentences */
-    const char *nesting;       /* what it does to a nest */
+    const char *const
+        *values;            /* of IREKO_TYPE_WORD; of others, words that may stand too, or NULL */
+    long least, most, step; /* of IREKO_TYPE_INTEGER */
+    const char *fallback;   /* the value that an absent key has */
+    unsigned since;         /* virtualHW.version that knows it; 0: any */
+    const char *products;   /* which of VMware's read or write it */
+    const char *what;       /* what it means, one or two sentences */
+    const char *nesting;    /* what it does to a nest */
     IrekoCarry carry;
     const char *qemu;    /* how QEMU carries it, or why it does not */
     const char *source;  /* who says so */
@@ -49,13 +52,18 @@ typedef struct {
     const char *instead; /* the key that was meant, or NULL */
 } IrekoKey;
 
-/* Every entry, in the order of the book; RET_COUNT of them. The first that fits a key counts. */
+/* Every entry, in the order of the book; RET_COUNT of them. Of those that fit a key the one without
+ * a star counts, else the longest. */
 const IrekoKey *
 ireko_book_keys(size_t *ret_count);
 
 /* The entry for KEY, whatever its case, or NULL. */
 const IrekoKey *
 ireko_book_find(const char *key);
+
+/* Like find; the numbers in KEY go to NUMBERS. One that does not fit is UINT_MAX. */
+const IrekoKey *
+ireko_book_match(const char *key, unsigned numbers[IREKO_KEY_NUMBERS_MAX]);
 
 /* KEY in the book's own case, its numbers kept ("SCSI0:1.virtualssd" is "scsi0:1.virtualSSD"); KEY
  * itself where the book does not know it or knows only a beginning. Free with g_free. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define NAME_MAX_LEN 64
+#define SHOWN_MAX    60 /* bytes of a wrong value that an error repeats */
 
 static bool
 is_control(gunichar c)
@@ -30,6 +31,31 @@ ireko_text_safe(const char *text, size_t len)
         left -= n;
     }
     return g_string_free(out, FALSE);
+}
+
+char *
+ireko_text_shown(const char *text)
+{
+    const char *end = NULL;
+    size_t len = strlen(text);
+    (void)g_utf8_validate(text, (gssize)MIN(len, SHOWN_MAX), &end);
+    size_t whole = (size_t)(end - text);
+    g_autofree char *safe = ireko_text_safe(text, whole);
+    g_strdelimit(safe, "\n\t", ' ');
+    return g_strconcat(safe, whole < len ? "..." : "", NULL);
+}
+
+bool
+ireko_text_parse_bool(const char *text, bool *ret_value)
+{
+    static const char *const words[] = {"FALSE", "TRUE", "no", "yes", "0", "1"};
+    for (size_t i = 0; i < G_N_ELEMENTS(words); i++) {
+        if (g_ascii_strcasecmp(text, words[i]) == 0) {
+            *ret_value = i % 2 == 1;
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The exponent of 1024 that UNIT stands for, or -1. */

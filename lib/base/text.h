@@ -12,6 +12,14 @@
 char *
 ireko_text_safe(const char *text, size_t len);
 
+/* TEXT as an error repeats a wrong value: one safe line, cut where it is long. Free with g_free. */
+char *
+ireko_text_shown(const char *text);
+
+/* Reads TRUE, yes, 1 or FALSE, no, 0, whatever their case; false where it is neither. */
+bool
+ireko_text_parse_bool(const char *text, bool *ret_value);
+
 /* Reads a size such as "64M", "8 GB", "512": a decimal number and an optional unit K, M, G, T (with
  * or without B or iB; always powers of 1024), bytes when there is none. */
 bool

@@ -1,24 +1,8 @@
 /* machine/field.c - values of a .vmx: read with an error that a person can act on. */
 #include <stdarg.h>
-#include <string.h>
 
 #include "base/text.h"
 #include "machine/builder.h"
-
-#define SHOWN_MAX 60 /* bytes of a wrong value that an error repeats */
-
-/* VALUE as an error shows it: one line, safe, cut. */
-static char *
-shown(const char *value)
-{
-    const char *end = NULL;
-    size_t len = strlen(value);
-    (void)g_utf8_validate(value, (gssize)MIN(len, SHOWN_MAX), &end);
-    size_t whole = (size_t)(end - value);
-    g_autofree char *safe = ireko_text_safe(value, whole);
-    g_strdelimit(safe, "\n\t", ' ');
-    return g_strconcat(safe, whole < len ? "..." : "", NULL);
-}
 
 void
 ireko_field_fail(
@@ -29,7 +13,7 @@ ireko_field_fail(
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
 
-    g_autofree char *value = shown(field->value);
+    g_autofree char *value = ireko_text_shown(field->value);
     g_set_error(error, IREKO_ERROR, (int)code, "%s:%u: %s = '%s': %s", b->machine->file,
                 field->note->line, field->note->key, value, text);
 }
@@ -47,39 +31,25 @@ ireko_field_note(const Field *field, IrekoKeyStatus status, const char *format, 
     field->note->status = status;
 }
 
-static bool
-is_one_of(const char *text, const char *const *words)
-{
-    for (; *words != NULL; words++) {
-        if (g_ascii_strcasecmp(text, *words) == 0)
-            return true;
-    }
-    return false;
-}
-
 bool
 ireko_field_is_true(const char *text)
 {
-    static const char *const words[] = {"TRUE", "yes", "1", NULL};
-    return is_one_of(text, words);
+    bool yes = false;
+    return ireko_text_parse_bool(text, &yes) && yes;
 }
 
 bool
 ireko_field_bool(
     const Builder *b, const Field *field, bool fallback, bool *ret_value, GError **error)
 {
-    static const char *const no_words[] = {"FALSE", "no", "0", NULL};
     if (field->value == NULL) {
         *ret_value = fallback;
         return true;
     }
-    bool yes = ireko_field_is_true(field->value);
-    if (!yes && !is_one_of(field->value, no_words)) {
+    bool ok = ireko_text_parse_bool(field->value, ret_value);
+    if (!ok)
         ireko_field_fail(b, field, IREKO_ERROR_SYNTAX, error, "must be TRUE or FALSE");
-        return false;
-    }
-    *ret_value = yes;
-    return true;
+    return ok;
 }
 
 bool

@@ -1,19 +1,12 @@
-/* machine/keys.h - the keys of a .vmx: a table of patterns, and where the values of those that the
- * machine carries are kept until it is built. Private to machine. */
+/* machine/keys.h - the keys of a .vmx that a machine carries, and where their values are kept until
+ * it is built. Private to machine. */
 #pragma once
+
+#include <ireko/book.h>
 
 #include "machine/machine.h"
 
 G_BEGIN_DECLS
-
-#define KEY_NUMBERS_MAX 2 /* "scsi0:1.present" has two */
-
-typedef enum {
-    RULE_TAKEN,       /* kept for the machine, at SCOPE and ATTR */
-    RULE_BOOKKEEPING, /* means nothing outside VMware */
-    RULE_UNSUPPORTED, /* REASON says why */
-    RULE_UNLESS_OFF,  /* not carried, REASON, but where it is FALSE: then nothing is asked for */
-} RuleKind;
 
 /* What a taken key belongs to. */
 typedef enum {
@@ -78,21 +71,18 @@ typedef enum {
 } SerialAttr;
 
 typedef struct {
-    const char *pattern; /* %u is a number, a last * is any rest */
-    RuleKind kind;
-    const char *reason;
+    const char *pattern; /* as in the key book */
     Scope scope;
     IrekoBus bus;
     unsigned attr;
-} KeyRule;
+} KeyPlace;
 
-/* The rule for KEY, whatever its case, or NULL. The numbers in it go to NUMBERS; one that does not
- * fit is UINT_MAX. */
-const KeyRule *
-ireko_key_rule(const char *key, unsigned numbers[KEY_NUMBERS_MAX]);
+/* Where the value of KEY is kept, or NULL for one that a machine does not carry. */
+const KeyPlace *
+ireko_key_place(const IrekoKey *key);
 
-/* A known key that KEY is likely to be a typing error of, or NULL. Free with g_free. */
-char *
-ireko_key_suggest(const char *key);
+/* The pattern of the INDEXth place, or NULL behind the last. */
+const char *
+ireko_key_place_pattern(size_t index);
 
 G_END_DECLS

@@ -45,7 +45,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Builder, builder_free)
 
 /* Where the value of a taken key is kept, or NULL where VMware has no such device. */
 static Field *
-place_of(Builder *b, const KeyRule *rule, const unsigned n[KEY_NUMBERS_MAX])
+place_of(Builder *b, const KeyPlace *at, const unsigned n[IREKO_KEY_NUMBERS_MAX])
 {
     static const struct {
         unsigned controllers, units;
@@ -55,35 +55,34 @@ place_of(Builder *b, const KeyRule *rule, const unsigned n[KEY_NUMBERS_MAX])
         [IREKO_BUS_IDE] = {2, 2},
         [IREKO_BUS_NVME] = {4, 15},
     };
-    switch (rule->scope) {
+    switch (at->scope) {
     case SCOPE_MACHINE:
-        return &b->fields[rule->attr];
+        return &b->fields[at->attr];
     case SCOPE_CONTROLLER:
-        return n[0] < limits[rule->bus].controllers ? &b->controllers[rule->bus][n[0]][rule->attr]
-                                                    : NULL;
+        return n[0] < limits[at->bus].controllers ? &b->controllers[at->bus][n[0]][at->attr] : NULL;
     case SCOPE_DISK:
-        return n[0] < limits[rule->bus].controllers && n[1] < limits[rule->bus].units
-                   ? &b->disks[rule->bus][n[0]][n[1]][rule->attr]
+        return n[0] < limits[at->bus].controllers && n[1] < limits[at->bus].units
+                   ? &b->disks[at->bus][n[0]][n[1]][at->attr]
                    : NULL;
     case SCOPE_NIC:
-        return n[0] < IREKO_MACHINE_NICS_MAX ? &b->nics[n[0]][rule->attr] : NULL;
+        return n[0] < IREKO_MACHINE_NICS_MAX ? &b->nics[n[0]][at->attr] : NULL;
     case SCOPE_SERIAL:
-        return n[0] < IREKO_MACHINE_SERIALS_MAX ? &b->serials[n[0]][rule->attr] : NULL;
+        return n[0] < IREKO_MACHINE_SERIALS_MAX ? &b->serials[n[0]][at->attr] : NULL;
     }
     g_assert_not_reached();
 }
 
 static bool
-take(Builder *b, const KeyRule *rule, const unsigned *numbers, Field *field, GError **error)
+take(Builder *b, const KeyPlace *at, const unsigned *numbers, Field *field, GError **error)
 {
-    Field *place = place_of(b, rule, numbers);
+    Field *place = place_of(b, at, numbers);
     if (place != NULL) {
         place->value = g_steal_pointer(&field->value);
         place->note = field->note;
         return true;
     }
     /* "present" is 0 in every scope that has numbers */
-    if (rule->attr == 0 && ireko_field_is_true(field->value)) {
+    if (at->attr == 0 && ireko_field_is_true(field->value)) {
         ireko_field_fail(b, field, IREKO_ERROR_UNSUPPORTED, error,
                          "a machine has no device of that number");
         return false;
@@ -98,7 +97,7 @@ note_unknown(const Field *field, const char *key, unsigned *suggestions_left)
     g_autofree char *known = NULL;
     if (*suggestions_left > 0) {
         (*suggestions_left)--;
-        known = ireko_key_suggest(key);
+        known = ireko_book_suggest(key);
     }
     if (known != NULL)
         ireko_field_note(field, IREKO_KEY_UNKNOWN, "did you mean '%s'?", known);
@@ -110,28 +109,20 @@ note_unknown(const Field *field, const char *key, unsigned *suggestions_left)
 static bool
 apply(Builder *b, Field *field, unsigned *suggestions_left, GError **error)
 {
-    unsigned numbers[KEY_NUMBERS_MAX] = {0};
-    const KeyRule *rule = ireko_key_rule(field->note->key, numbers);
-    if (rule == NULL) {
+    unsigned numbers[IREKO_KEY_NUMBERS_MAX] = {0};
+    const IrekoKey *key = ireko_book_match(field->note->key, numbers);
+    if (key == NULL) {
         note_unknown(field, field->note->key, suggestions_left);
         return true;
     }
-    switch (rule->kind) {
-    case RULE_TAKEN:
-        return take(b, rule, numbers, field, error);
-    case RULE_BOOKKEEPING:
+    const KeyPlace *place = ireko_key_place(key);
+    if (place != NULL)
+        return take(b, place, numbers, field, error);
+    if (key->carry == IREKO_BOOKKEEPING ||
+        (key->carry == IREKO_UNLESS_OFF && !ireko_field_is_true(field->value)))
         field->note->status = IREKO_KEY_BOOKKEEPING;
-        return true;
-    case RULE_UNLESS_OFF:
-        if (!ireko_field_is_true(field->value)) {
-            field->note->status = IREKO_KEY_BOOKKEEPING;
-            return true;
-        }
-        break;
-    case RULE_UNSUPPORTED:
-        break;
-    }
-    ireko_field_note(field, IREKO_KEY_UNSUPPORTED, "%s", rule->reason);
+    else
+        ireko_field_note(field, IREKO_KEY_UNSUPPORTED, "%s", key->qemu);
     return true;
 }
 

@@ -69,6 +69,30 @@ test_names_cannot_leave_their_folder(void)
 }
 
 static void
+test_a_wrong_value_is_shown_in_one_safe_line(void)
+{
+    g_autofree char *line = ireko_text_shown("a\nb\x1b");
+    g_assert_cmpstr(line, ==, "a b\\x1b");
+    g_autofree char *many = g_strnfill(1000, 'x');
+    g_autofree char *cut = ireko_text_shown(many);
+    g_assert_true(strlen(cut) < 100 && g_str_has_suffix(cut, "x..."));
+}
+
+static void
+test_words_for_true_and_false(void)
+{
+    bool yes = false;
+    g_assert_true(ireko_text_parse_bool("TRUE", &yes) && yes);
+    g_assert_true(ireko_text_parse_bool("False", &yes) && !yes);
+    g_assert_true(ireko_text_parse_bool("yes", &yes) && yes);
+    g_assert_true(ireko_text_parse_bool("no", &yes) && !yes);
+    g_assert_true(ireko_text_parse_bool("1", &yes) && yes);
+    g_assert_true(ireko_text_parse_bool("0", &yes) && !yes);
+    g_assert_false(ireko_text_parse_bool("", &yes));
+    g_assert_false(ireko_text_parse_bool("2", &yes));
+}
+
+static void
 test_a_replaced_file_leaves_nothing_beside_it(void)
 {
     g_autofree char *dir = g_dir_make_tmp("ireko-XXXXXX", NULL);
@@ -189,6 +213,9 @@ main(int argc, char **argv)
     g_test_add_func("/text/control-bytes-are-escaped", test_control_bytes_are_escaped);
     g_test_add_func("/text/sizes-are-powers-of-1024", test_sizes_are_powers_of_1024);
     g_test_add_func("/text/names-cannot-leave-their-folder", test_names_cannot_leave_their_folder);
+    g_test_add_func("/text/wrong-value-is-shown-in-one-safe-line",
+                    test_a_wrong_value_is_shown_in_one_safe_line);
+    g_test_add_func("/text/words-for-true-and-false", test_words_for_true_and_false);
     g_test_add_func("/file/replaced-leaves-nothing-beside-it",
                     test_a_replaced_file_leaves_nothing_beside_it);
     g_test_add_func("/file/over-the-limit-is-refused", test_a_file_over_the_limit_is_refused);

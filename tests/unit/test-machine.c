@@ -2,7 +2,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "machine/machine.h"
+#include "machine/keys.h"
 
 static IrekoMachine *
 read_text(const char *text, GError **error)
@@ -378,6 +378,23 @@ test_no_key_is_dropped(void)
 }
 
 static void
+test_what_the_book_carries_has_a_place_in_the_machine(void)
+{
+    size_t count = 0;
+    const IrekoKey *keys = ireko_book_keys(&count);
+    unsigned carried = 0, places = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool wanted = keys[i].carry == IREKO_CARRIED || keys[i].carry == IREKO_APPROXIMATED;
+        g_test_message("%s", keys[i].pattern);
+        g_assert_true(wanted == (ireko_key_place(&keys[i]) != NULL));
+        carried += wanted;
+    }
+    while (ireko_key_place_pattern(places) != NULL)
+        places++;
+    g_assert_cmpuint(places, ==, carried);
+}
+
+static void
 test_mac_addresses_come_from_the_key_that_counts(void)
 {
     static const struct {
@@ -511,6 +528,8 @@ main(int argc, char **argv)
                     test_a_value_that_cannot_be_meant_is_an_error);
     g_test_add_func("/machine/each-key-has-a-note", test_each_key_has_a_note);
     g_test_add_func("/machine/no-key-is-dropped", test_no_key_is_dropped);
+    g_test_add_func("/machine/what-the-book-carries-has-a-place",
+                    test_what_the_book_carries_has_a_place_in_the_machine);
     g_test_add_func("/machine/mac-addresses-come-from-the-key-that-counts",
                     test_mac_addresses_come_from_the_key_that_counts);
     g_test_add_func("/machine/machine-is-named-after-its-file",
