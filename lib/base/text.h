@@ -1,4 +1,4 @@
-/* base/text.h - text from outside: made safe to print, sizes read and written. */
+/* base/text.h - sizes read and written, and names; what is safe to print is in <ireko/text.h>. */
 #pragma once
 
 #include <glib.h>
@@ -6,11 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* LEN bytes made safe for a terminal: valid UTF-8 stays; control bytes (C0 but tab and newline,
- * DEL, C1) and invalid bytes become \xHH. LEN of (size_t)-1 reads up to the NUL. Free with g_free.
- */
-char *
-ireko_text_safe(const char *text, size_t len);
+#include <ireko/text.h>
 
 /* TEXT as an error repeats a wrong value: one safe line, cut where it is long. Free with g_free. */
 char *

@@ -44,6 +44,7 @@ OPEN = {
 PUBLIC = {
     "ireko/error.h": None,
     "ireko/finding.h": None,
+    "ireko/text.h": None,
     "ireko/vmx.h": ["vmx", "machine", "convert", "lab"],
     "ireko/vmxfile.h": ["vmx", "lab"],
     "ireko/book.h": ["vmx", "machine", "convert", "lab"],
@@ -90,7 +91,8 @@ def judge_lib(top, name, kind, header):
 def judge_cli(top, name, kind, header):
     del name
     if kind == '"':
-        return None if header == "cli.h" else f'"{header}": a front end sees <ireko/...> and "cli.h"'
+        own = os.path.exists(os.path.join(top, "cli", header))
+        return None if own else f'"{header}": a front end sees <ireko/...> and its own headers'
     if header.startswith("ireko/"):
         return None if header in PUBLIC else f"there is no public <{header}>"
     inside = os.path.exists(os.path.join(top, "lib", header))
