@@ -1,27 +1,19 @@
-/* host/cpu.c - what the CPU says of itself and of the layer above.
+/* host/cpu.c - what the CPU says of itself.
  *
  * CPUID is asked first: inside a nest it is what the layer above let through. /proc/cpuinfo is what
  * the kernel made of it, and stands in where a recorded host has no CPUID. Assistance: SVM is
  * 80000001h ECX bit 2, its parts 8000000Ah EDX (AMD APM vol. 3, E.4); VMX is 1 ECX bit 5, its parts
- * are in MSRs that only the kernel reads and prints as "vmx flags" (Linux 5.9 on). A hypervisor
- * sets 1 ECX bit 31 and signs leaf 40000000h; one that plays Hyper-V for Windows guests signs
- * 40000100h.
+ * are in MSRs (host/msr.c) that the kernel prints as "vmx flags" (Linux 5.9 on).
  */
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/fd.h"
 #include "base/text.h"
 #include "host/parts.h"
 
-#define LEAF_HYPERVISOR     0x40000000u
-#define LEAF_HYPERVISOR_2   0x40000100u
 #define LEAF_EXTENDED       0x80000001u
 #define LEAF_BRAND          0x80000002u /* and the two after it */
 #define LEAF_SVM            0x8000000au
 #define ECX_VMX             (1u << 5)
-#define ECX_HYPERVISOR      (1u << 31)
 #define EXTENDED_ECX_SVM    (1u << 2)
 #define MSR_PROCBASED_CTLS2 0x48b
 #define CTLS2_EPT           ((uint64_t)1 << 33) /* allowed-1 half, bit 1 */
@@ -53,18 +45,6 @@ static const struct {
     {28, "svme-addr-chk", "svme_addr_chk"},
 };
 
-static const struct {
-    const char *signature; /* a prefix of the 12 bytes */
-    const char *kind;
-} hypervisors[] = {
-    {"KVMKVMKVM", "kvm"},           {"Linux KVM Hv", "kvm"},         {"TCGTCGTCGTCG", "qemu-tcg"},
-    {"VMwareVMware", "vmware"},     {"Microsoft Hv", "hyperv"},      {"XenVMMXenVMM", "xen"},
-    {"VBoxVBoxVBox", "virtualbox"}, {"bhyve bhyve", "bhyve"},        {" lrpepyh vr", "parallels"},
-    {"prl hyperv", "parallels"},    {"ACRNACRNACRN", "acrn"},        {"Jailhouse", "jailhouse"},
-    {"QNXQVMBSQG", "qnx"},          {"OpenBSDVMM58", "openbsd-vmm"}, {"___ NVMM ___", "nvmm"},
-    {"HAXMHAXMHAXM", "haxm"},       {"BOCHSBOCHS", "bochs"},
-};
-
 static bool
 ask(const IrekoHostSource *source, uint32_t leaf, uint32_t regs[4])
 {
@@ -90,76 +70,6 @@ read_names(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts
         facts->cpu_model = ireko_text_safe(brand, (size_t)-1);
     else
         facts->cpu_model = ireko_host_cpuinfo(cpuinfo, "model name");
-}
-
-static const char *
-hypervisor_kind(const char *signature)
-{
-    for (size_t i = 0; i < G_N_ELEMENTS(hypervisors); i++) {
-        if (g_str_has_prefix(signature, hypervisors[i].signature))
-            return hypervisors[i].kind;
-    }
-    return NULL;
-}
-
-static const char *
-ask_hypervisor(const IrekoHostSource *source, uint32_t leaf, char signature[13])
-{
-    uint32_t regs[4];
-    memset(signature, 0, 13);
-    if (!ask(source, leaf, regs))
-        return NULL;
-    memcpy(signature, &regs[EBX], 12);
-    return hypervisor_kind(signature);
-}
-
-static void
-set_above(IrekoFacts *facts, const char *kind, char *evidence)
-{
-    facts->above = g_strdup(kind);
-    facts->above_evidence = evidence;
-}
-
-/* Bochs emulates a bare machine: only its BIOS gives it away. */
-static void
-read_unsigned_above(int root_fd, const char *how, IrekoFacts *facts)
-{
-    g_autofree char *bios = ireko_host_line(root_fd, "sys/class/dmi/id/bios_vendor");
-    if (bios != NULL && strstr(bios, "Bochs Project") != NULL)
-        set_above(facts, "bochs", g_strdup_printf("%s; BIOS vendor '%s'", how, bios));
-    else
-        set_above(facts, "none", g_strdup(how));
-}
-
-static void
-read_above(const IrekoHostSource *source, const char *flags, IrekoFacts *facts)
-{
-    uint32_t regs[4];
-    bool asked = ask(source, 1, regs);
-    bool below =
-        asked ? (regs[ECX] & ECX_HYPERVISOR) != 0 : ireko_host_has_word(flags, "hypervisor");
-    if (!below) {
-        g_autofree char *how =
-            asked ? g_strdup_printf("CPUID 1 ECX %08x: bit 31 (hypervisor) clear", regs[ECX])
-                  : g_strdup("/proc/cpuinfo: no flag 'hypervisor'");
-        read_unsigned_above(source->root_fd, how, facts);
-        return;
-    }
-
-    char signature[13], second[13];
-    const char *kind = ask_hypervisor(source, LEAF_HYPERVISOR, signature);
-    const char *behind = ask_hypervisor(source, LEAF_HYPERVISOR_2, second);
-    bool plays = g_strcmp0(kind, "hyperv") == 0 && behind != NULL;
-    g_autofree char *safe = ireko_text_safe(plays ? second : signature, (size_t)-1);
-    if (*safe == '\0')
-        set_above(facts, "unknown", g_strdup("a hypervisor is there and does not sign its leaf"));
-    else
-        set_above(facts,
-                  plays          ? behind
-                  : kind != NULL ? kind
-                                 : "unknown",
-                  g_strdup_printf("CPUID %08xh signature '%s'",
-                                  plays ? LEAF_HYPERVISOR_2 : LEAF_HYPERVISOR, safe));
 }
 
 static void
@@ -188,15 +98,12 @@ read_svm(const IrekoHostSource *source, const char *flags, uint32_t ecx, IrekoFa
               : g_strdup("/proc/cpuinfo: flag 'svm'");
 }
 
-/* The control MSR itself, where the msr module is loaded and we may read it. */
+/* The control MSR itself, where it can be read. */
 static bool
 ept_from_msr(const IrekoHostSource *source, bool *ret_ept)
 {
-    if (!source->probe)
-        return false;
-    IREKO_AUTOFD fd = openat(source->root_fd, "dev/cpu/0/msr", O_RDONLY | O_CLOEXEC);
     uint64_t value = 0;
-    if (fd < 0 || pread(fd, &value, sizeof value, MSR_PROCBASED_CTLS2) != (ssize_t)sizeof value)
+    if (ireko_host_msr(source, MSR_PROCBASED_CTLS2, &value) != 0)
         return false;
     *ret_ept = (value & CTLS2_EPT) != 0;
     return true;
@@ -222,7 +129,8 @@ read_vmx(const IrekoHostSource *source, const char *cpuinfo, const char *how, Ir
     g_auto(GStrv) list = g_strsplit(words != NULL ? words : "", " ", FEATURES_MAX);
     for (size_t i = 0; list[i] != NULL && *list[i] != '\0'; i++)
         add_feature(facts, list[i]);
-    if (words == NULL && facts->nested_paging)
+    if (words == NULL && !ireko_host_vmx_features(source, facts->hv_features) &&
+        facts->nested_paging)
         add_feature(facts, "ept");
     facts->hv_evidence =
         g_strdup_printf("%s; EPT %s by %s", how, facts->nested_paging ? "there" : "absent", where);
@@ -263,6 +171,6 @@ ireko_host_read_cpu(const IrekoHostSource *source, const char *cpuinfo, IrekoFac
 {
     g_autofree char *flags = ireko_host_cpuinfo(cpuinfo, "flags");
     read_names(source, cpuinfo, facts);
-    read_above(source, flags, facts);
+    ireko_host_read_above(source, cpuinfo, facts, NULL);
     read_assistance(source, cpuinfo, flags, facts);
 }

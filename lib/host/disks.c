@@ -8,7 +8,6 @@
  * bus 0 (machine/address.h), then the SCSI target or the ATA port. A disk behind a bridge, or on a
  * controller that a .vmx does not have, has no such name.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -20,10 +19,13 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/jsonl.h"
 #include "base/text.h"
 #include "host/parts.h"
 #include "machine/address.h"
 
+#define BLOCK_DEVICES_MAX  4096 /* that are looked at; most of them made up */
+#define DISKS_TOLD_MAX     ((size_t)1 << 20)
 #define SECTOR_BYTES       512u /* of /sys/block/X/size, whatever the disk's own */
 #define VPD_KEPT           8    /* bytes of page B1h that are kept */
 #define INQUIRY_TIMEOUT_MS 2000
@@ -256,28 +258,31 @@ read_disk(const IrekoHostSource *source, const char *name)
     return g_steal_pointer(&disk);
 }
 
-static int
-compare_names(const void *a, const void *b)
+/* What a record says of its disks; false where it says nothing that can be read. */
+static bool
+read_told(const IrekoHostSource *source, IrekoFacts *facts)
 {
-    const IrekoDiskFact *const *x = a, *const *y = b;
-    return strcmp((*x)->name, (*y)->name);
+    if (source->told == NULL)
+        return false;
+    size_t len = 0;
+    g_autofree char *text = ireko_host_head(source->root_fd, "disks", DISKS_TOLD_MAX, &len);
+    g_autoptr(json_t) object = text == NULL ? NULL : ireko_jsonl_decode(text, len, NULL);
+    const json_t *list = json_object_get(object, "disks");
+    if (json_is_array(list) && ireko_host_disks_from_json(list, facts, NULL))
+        return true;
+    g_ptr_array_set_size(facts->disks, 0);
+    return false;
 }
 
 void
 ireko_host_read_disks(const IrekoHostSource *source, IrekoFacts *facts)
 {
-    int fd = openat(source->root_fd, "sys/block", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL) {
-        ireko_fd_close(&fd);
+    if (read_told(source, facts))
         return;
-    }
-    for (struct dirent *entry = readdir(dir);
-         entry != NULL && facts->disks->len < IREKO_FACTS_DISKS_MAX; entry = readdir(dir)) {
-        const char *name = entry->d_name;
+    g_autoptr(GPtrArray) names = ireko_host_list(source->root_fd, "sys/block", BLOCK_DEVICES_MAX);
+    for (guint i = 0; i < names->len && facts->disks->len < IREKO_FACTS_DISKS_MAX; i++) {
+        const char *name = g_ptr_array_index(names, i);
         if (ireko_text_is_name(name) && !is_made_up(name))
             g_ptr_array_add(facts->disks, read_disk(source, name));
     }
-    (void)closedir(dir);
-    g_ptr_array_sort(facts->disks, compare_names);
 }

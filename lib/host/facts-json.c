@@ -40,8 +40,8 @@ texts_json(const GPtrArray *texts)
     return list;
 }
 
-static json_t *
-disks_json(const GPtrArray *disks)
+json_t *
+ireko_host_disks_to_json(const GPtrArray *disks)
 {
     json_t *list = json_array();
     for (guint i = 0; i < disks->len; i++) {
@@ -76,7 +76,7 @@ ireko_facts_to_json(const IrekoFacts *facts)
                                "available_bytes", bytes_json(facts->available_bytes));
     return json_pack("{s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "cpu", cpu, "above", above, "kvm", kvm,
                      "memory", memory, "cpus", (int)facts->cpus, "kernel",
-                     text_or_null(facts->kernel), "disks", disks_json(facts->disks));
+                     text_or_null(facts->kernel), "disks", ireko_host_disks_to_json(facts->disks));
 }
 
 /* A stable word is compared and shown as it is, so it must look like one. */
@@ -173,9 +173,14 @@ take_disk(const json_t *object, GError **error)
     return g_steal_pointer(&disk);
 }
 
-static bool
-take_disks(const json_t *list, IrekoFacts *facts, GError **error)
+bool
+ireko_host_disks_from_json(const json_t *list, IrekoFacts *facts, GError **error)
 {
+    if (json_array_size(list) > IREKO_FACTS_DISKS_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "more than %d disks",
+                    IREKO_FACTS_DISKS_MAX);
+        return false;
+    }
     for (size_t i = 0; i < json_array_size(list); i++) {
         IrekoDiskFact *disk = take_disk(json_array_get(list, i), error);
         if (disk == NULL)
@@ -199,7 +204,7 @@ ireko_facts_from_json(const json_t *object, GError **error)
     facts->kernel = ireko_json_text_or_null(&reader, "kernel", TEXT_MAX);
     if (!ireko_json_reader_end(&reader, error) || !take_cpu(cpu, facts, error) ||
         !take_above(above, facts, error) || !take_kvm(kvm, facts, error) ||
-        !take_memory(memory, facts, error) || !take_disks(disks, facts, error))
+        !take_memory(memory, facts, error) || !ireko_host_disks_from_json(disks, facts, error))
         return NULL;
     return g_steal_pointer(&facts);
 }

@@ -15,6 +15,14 @@ G_BEGIN_DECLS
 
 #define IREKO_FACTS_DISKS_MAX 256
 
+/* What one thing read came to. */
+typedef enum {
+    IREKO_READ_UNKNOWN, /* not looked at, or of a recorded host that does not say */
+    IREKO_READ_YES,
+    IREKO_READ_NO,
+    IREKO_READ_DENIED, /* it is there and may not be read: root would know */
+} IrekoRead;
+
 typedef enum { IREKO_HV_NONE, IREKO_HV_SVM, IREKO_HV_VMX } IrekoHv;
 
 /* "none", "svm", "vmx". */
@@ -34,9 +42,10 @@ typedef struct {
 } IrekoDiskFact;
 
 typedef struct {
-    bool usable;    /* opened, a VM made, and a vCPU ran to HLT */
-    char *cause;    /* a stable word of the contract where not usable, else NULL */
-    char *evidence; /* what was done, and how it answered */
+    bool usable;            /* opened, a VM made, and a vCPU ran to HLT */
+    char *cause;            /* a stable word of the contract where not usable, else NULL */
+    char *evidence;         /* what was done, and how it answered */
+    IrekoRead nested_state; /* KVM_CAP_NESTED_STATE; not told from layer to layer */
 } IrekoKvmFact;
 
 typedef struct {
@@ -47,7 +56,8 @@ typedef struct {
                              * module's parameter */
     GPtrArray *hv_features; /* char *: "npt", "vgif", "nrip-save" ...; "ept", "vpid" ... */
     char *hv_evidence;      /* the leaves read, in words */
-    char *above;            /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ... */
+    char *above;            /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ...
+                             * (host/above.c has them all) */
     char *above_evidence;
     IrekoKvmFact kvm;
     GPtrArray *kvm_params;    /* char *: "kvm_amd.nested=1" ... */
@@ -59,17 +69,27 @@ typedef struct {
     GPtrArray *disks;         /* IrekoDiskFact */
 } IrekoFacts;
 
-/* Where facts are read from. */
+/* Where facts are read from: this machine, or a recorded one (host/survey.h). DATA goes to each
+ * function; any of them may be NULL. */
 typedef struct {
-    int root_fd; /* folder that holds proc, sys and dev */
+    int root_fd; /* folder that holds proc, sys and dev; -1: there is none */
     /* Fills REGS with EAX, EBX, ECX, EDX of LEAF/SUBLEAF; false where there is no such leaf. */
     bool (*cpuid)(void *data, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
+    /* Reads the model-specific register INDEX: 0, or why not, as an errno: EIO where the CPU has no
+     * such register. NULL: through root_fd's dev/cpu/0/msr. */
+    int (*msr)(void *data, uint32_t index, uint64_t *ret_value);
+    /* What the record says of KEY; NULL where it says nothing. */
+    const char *(*told)(void *data, const char *key);
     void *data;
-    bool probe; /* try /dev/kvm and ask disks; false for a recorded host */
+    bool probe; /* try devices, ask disks and the kernel; false for a recorded host */
 } IrekoHostSource;
 
+/* This machine. The folder is open from here: close RET_SOURCE's root_fd. */
+bool
+ireko_host_here(IrekoHostSource *ret_source, GError **error);
+
 /* Reads the facts of SOURCE; what cannot be read is unknown, not an error. NULL only with
- * IREKO_ERROR_IO where there is no /proc at all. */
+ * IREKO_ERROR_IO where there is a root folder without /proc. */
 IrekoFacts *
 ireko_facts_read(const IrekoHostSource *source, GError **error);
 

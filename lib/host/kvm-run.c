@@ -197,6 +197,7 @@ ireko_host_try_kvm(int kvm_fd)
     if (trial.vm_fd < 0)
         return failed(errno == EBUSY ? "held-by-other" : "unknown", "KVM_CREATE_VM");
 
+    int nested_state = ioctl(trial.vm_fd, KVM_CHECK_EXTENSION, KVM_CAP_NESTED_STATE);
     (void)ioctl(trial.vm_fd, KVM_SET_TSS_ADDR, TSS_AT); /* AMD takes it and needs it not */
     IrekoKvmTrial result;
     if (!give_memory(&trial))
@@ -206,5 +207,6 @@ ireko_host_try_kvm(int kvm_fd)
     else
         result = run_guarded(&trial);
     trial_clear(&trial);
+    result.nested_state = nested_state > 0 ? IREKO_READ_YES : IREKO_READ_NO;
     return result;
 }

@@ -12,8 +12,6 @@
 #include "base/fd.h"
 #include "host/parts.h"
 
-#define ENVIRON_MAX ((size_t)4 << 10)
-
 static void
 say(IrekoFacts *facts, const char *cause, char *evidence)
 {
@@ -23,17 +21,10 @@ say(IrekoFacts *facts, const char *cause, char *evidence)
 }
 
 static bool
-is_container(int root_fd)
+is_container(const IrekoHostSource *source)
 {
-    if (ireko_host_exists(root_fd, ".dockerenv") ||
-        ireko_host_exists(root_fd, "run/.containerenv") ||
-        ireko_host_exists(root_fd, "run/systemd/container"))
-        return true;
-    size_t len = 0;
-    g_autofree char *environment = ireko_host_head(root_fd, "proc/1/environ", ENVIRON_MAX, &len);
-    return environment != NULL &&
-           (g_str_has_prefix(environment, "container=") ||
-            memmem(environment, len, "\0container=", sizeof "\0container=" - 1) != NULL);
+    g_autofree char *kind = ireko_host_container(source, NULL);
+    return kind != NULL;
 }
 
 /* Whether a KVM module has registered its device, whatever became of the file in /dev. */
@@ -53,12 +44,16 @@ is_firmware_off(const IrekoFacts *facts, const char *cpuinfo)
 }
 
 static void
-explain_absence(int root_fd, const char *cpuinfo, const char *opened, IrekoFacts *facts)
+explain_absence(const IrekoHostSource *source,
+                const char *cpuinfo,
+                const char *opened,
+                IrekoFacts *facts)
 {
+    int root_fd = source->root_fd;
     const char *module = facts->hv == IREKO_HV_VMX ? "kvm_intel" : "kvm_amd";
     g_autofree char *folder = g_strdup_printf("sys/module/%s", module);
     if (is_registered(root_fd)) {
-        bool inside = is_container(root_fd);
+        bool inside = is_container(source);
         say(facts, inside ? "container" : "device-missing",
             g_strdup_printf("%s; the kernel has KVM%s", opened,
                             inside ? ", this container was not given the device" : ""));
@@ -66,6 +61,8 @@ explain_absence(int root_fd, const char *cpuinfo, const char *opened, IrekoFacts
         say(facts, "hidden-by-host", g_strdup_printf("%s; %s", opened, facts->hv_evidence));
     } else if (facts->hv == IREKO_HV_NONE) {
         say(facts, "cpu-lacks", g_strdup_printf("%s; %s", opened, facts->hv_evidence));
+    } else if (root_fd < 0) {
+        say(facts, "unknown", g_strdup_printf("%s; %s", opened, facts->hv_evidence));
     } else if (is_firmware_off(facts, cpuinfo)) {
         say(facts, "firmware-off",
             g_strdup_printf("%s; %s, and /proc/cpuinfo has no flag '%s'", opened,
@@ -89,7 +86,7 @@ other_hypervisor(int root_fd)
 }
 
 static void
-explain_refusal(int root_fd, const char *cpuinfo, int errnum, IrekoFacts *facts)
+explain_refusal(const IrekoHostSource *source, const char *cpuinfo, int errnum, IrekoFacts *facts)
 {
     g_autofree char *opened = g_strdup_printf("open /dev/kvm: %s", g_strerror(errnum));
     switch (errnum) {
@@ -97,45 +94,91 @@ explain_refusal(int root_fd, const char *cpuinfo, int errnum, IrekoFacts *facts)
         say(facts, "device-denied", g_steal_pointer(&opened));
         break;
     case EPERM: /* the device group of a container says no, even to root */
-        say(facts, is_container(root_fd) ? "container" : "device-denied", g_steal_pointer(&opened));
+        say(facts, is_container(source) ? "container" : "device-denied", g_steal_pointer(&opened));
         break;
     case EBUSY:
-        say(facts, "device-busy", g_strdup_printf("%s%s", opened, other_hypervisor(root_fd)));
+        say(facts, "device-busy",
+            g_strdup_printf("%s%s", opened, other_hypervisor(source->root_fd)));
         break;
     case ENOENT:
     case ENODEV:
     case ENXIO:
-        explain_absence(root_fd, cpuinfo, opened, facts);
+        explain_absence(source, cpuinfo, opened, facts);
         break;
     default:
         say(facts, "unknown", g_steal_pointer(&opened));
     }
 }
 
+/* Takes TRIAL's evidence. */
 static void
-try_device(int root_fd, const char *cpuinfo, IrekoFacts *facts)
+judge(const IrekoHostSource *source, const IrekoKvmTrial *trial, IrekoFacts *facts)
 {
-    IREKO_AUTOFD fd = openat(root_fd, "dev/kvm", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    facts->kvm.nested_state = trial->nested_state;
+    if (trial->usable) {
+        say(facts, NULL, trial->evidence);
+        return;
+    }
+    say(facts, trial->cause, g_strconcat(trial->evidence, other_hypervisor(source->root_fd), NULL));
+    g_free(trial->evidence);
+}
+
+static void
+try_device(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
+{
+    IREKO_AUTOFD fd = openat(source->root_fd, "dev/kvm", O_RDWR | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) {
-        explain_refusal(root_fd, cpuinfo, errno, facts);
+        explain_refusal(source, cpuinfo, errno, facts);
         return;
     }
     IrekoKvmTrial trial = ireko_host_try_kvm(fd);
-    if (trial.usable) {
-        say(facts, NULL, trial.evidence);
-        return;
+    judge(source, &trial, facts);
+}
+
+/* A stable word as a trial gives it. */
+static const char *
+trial_cause(const char *word)
+{
+    return strcmp(word, "held-by-other") == 0 ? "held-by-other" : "unknown";
+}
+
+/* What a record tells of the same. */
+static void
+hear_of_device(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
+{
+    IrekoDevice device;
+    ireko_host_device(source, "/dev/kvm", &device);
+    const char *told = ireko_host_told(source, "kvm.trial");
+    if (device.open_errno > 0) {
+        explain_refusal(source, cpuinfo, device.open_errno, facts);
+    } else if (told != NULL) {
+        size_t len = strcspn(told, " ");
+        g_autofree char *word = g_strndup(told, len);
+        bool usable = strcmp(word, "ok") == 0;
+        IrekoKvmTrial trial = {
+            .usable = usable,
+            .cause = usable ? NULL : trial_cause(word),
+            .evidence = g_strdup(told[len] == ' ' ? told + len + 1 : "the record says so"),
+            .nested_state = ireko_host_told_yes(source, "kvm.nested-state"),
+        };
+        judge(source, &trial, facts);
+    } else if (is_registered(source->root_fd) || device.there == IREKO_READ_YES) {
+        say(facts, "unknown", g_strdup("a recorded host: /dev/kvm was not tried"));
+    } else {
+        explain_absence(source, cpuinfo,
+                        source->root_fd < 0 ? "a CPUID dump alone" : "a recorded host without KVM",
+                        facts);
     }
-    say(facts, trial.cause, g_strconcat(trial.evidence, other_hypervisor(root_fd), NULL));
-    g_free(trial.evidence);
+    g_free(device.path);
+    g_free(device.owner);
+    g_free(device.group);
 }
 
 void
 ireko_host_read_kvm(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
 {
     if (source->probe)
-        try_device(source->root_fd, cpuinfo, facts);
-    else if (is_registered(source->root_fd))
-        say(facts, "unknown", g_strdup("a recorded host: /dev/kvm was not tried"));
+        try_device(source, cpuinfo, facts);
     else
-        explain_absence(source->root_fd, cpuinfo, "a recorded host without KVM", facts);
+        hear_of_device(source, cpuinfo, facts);
 }

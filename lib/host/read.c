@@ -1,19 +1,39 @@
 /* host/read.c - small files of /proc and /sys below a root folder. What cannot be read is unknown.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/text.h"
 #include "host/parts.h"
 
+/* The kernel's struct open_how; its header clashes with fcntl.h on older systems. */
+typedef struct {
+    uint64_t flags, mode, resolve;
+} OpenHow;
+
+#define RESOLVE_INSIDE 0x10u /* RESOLVE_IN_ROOT: links, "..", all of it ends at the folder */
+
+int
+ireko_host_open(int root_fd, const char *path, int flags)
+{
+    int all = O_RDONLY | O_CLOEXEC | flags;
+    OpenHow how = {.flags = (uint64_t)(unsigned)all, .resolve = RESOLVE_INSIDE};
+    long fd = syscall(SYS_openat2, root_fd, path, &how, sizeof how);
+    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) /* before Linux 5.6, or a filter's no */
+        return openat(root_fd, path, all);
+    return (int)fd;
+}
+
 char *
 ireko_host_head(int root_fd, const char *path, size_t max, size_t *ret_len)
 {
-    IREKO_AUTOFD fd = openat(root_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    IREKO_AUTOFD fd = ireko_host_open(root_fd, path, O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return NULL;
 
@@ -67,7 +87,34 @@ ireko_host_link_name(int root_fd, const char *path)
 bool
 ireko_host_exists(int root_fd, const char *path)
 {
-    return faccessat(root_fd, path, F_OK, 0) == 0;
+    IREKO_AUTOFD fd = ireko_host_open(root_fd, path, O_PATH);
+    return fd >= 0;
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+GPtrArray *
+ireko_host_list(int root_fd, const char *path, size_t max)
+{
+    GPtrArray *names = g_ptr_array_new_with_free_func(g_free);
+    int fd = ireko_host_open(root_fd, path, O_DIRECTORY);
+    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+    if (dir == NULL) {
+        ireko_fd_close(&fd);
+        return names;
+    }
+    for (struct dirent *entry = readdir(dir); entry != NULL && names->len < max;
+         entry = readdir(dir)) {
+        if (entry->d_name[0] != '.')
+            g_ptr_array_add(names, g_strdup(entry->d_name));
+    }
+    (void)closedir(dir);
+    g_ptr_array_sort(names, compare_names);
+    return names;
 }
 
 char *
@@ -100,4 +147,63 @@ ireko_host_has_word(const char *words, const char *word)
         at += n + strspn(at + n, " ");
     }
     return false;
+}
+
+/* ---- what a record tells ---- */
+
+const char *
+ireko_host_told(const IrekoHostSource *source, const char *key)
+{
+    return source->told != NULL ? source->told(source->data, key) : NULL;
+}
+
+bool
+ireko_host_told_number(const IrekoHostSource *source, const char *key, int64_t *ret_value)
+{
+    const char *text = ireko_host_told(source, key);
+    gint64 value = -1;
+    if (text == NULL || (strcmp(text, "none") != 0 &&
+                         !g_ascii_string_to_signed(text, 10, 0, G_MAXINT64, &value, NULL)))
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+IrekoRead
+ireko_host_told_yes(const IrekoHostSource *source, const char *key)
+{
+    const char *text = ireko_host_told(source, key);
+    if (g_strcmp0(text, "yes") == 0)
+        return IREKO_READ_YES;
+    return g_strcmp0(text, "no") == 0 ? IREKO_READ_NO : IREKO_READ_UNKNOWN;
+}
+
+static const struct {
+    int number;
+    const char *name;
+} errnos[] = {
+    {0, "ok"},          {EPERM, "EPERM"},   {ENOENT, "ENOENT"}, {EIO, "EIO"},
+    {ENXIO, "ENXIO"},   {EACCES, "EACCES"}, {EBUSY, "EBUSY"},   {ENODEV, "ENODEV"},
+    {EINVAL, "EINVAL"}, {EROFS, "EROFS"},   {ENOTTY, "ENOTTY"}, {ELOOP, "ELOOP"},
+};
+
+char *
+ireko_host_errno_name(int errnum)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(errnos); i++) {
+        if (errnos[i].number == errnum)
+            return g_strdup(errnos[i].name);
+    }
+    return g_strdup_printf("%d", errnum);
+}
+
+int
+ireko_host_errno_of(const char *name)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(errnos); i++) {
+        if (strcmp(errnos[i].name, name) == 0)
+            return errnos[i].number;
+    }
+    guint64 number = 0;
+    return g_ascii_string_to_unsigned(name, 10, 1, INT16_MAX, &number, NULL) ? (int)number : -1;
 }

@@ -1,9 +1,6 @@
 /* host/system.c - memory, processors, kernel, module parameters. */
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fd.h"
 #include "host/parts.h"
@@ -11,7 +8,6 @@
 #define MEMINFO_MAX      ((size_t)4 << 10) /* its first lines are enough */
 #define CPULIST_CPUS_MAX 65536
 #define MEMMAP_MAX       1024 /* ranges of the firmware's map that are read */
-#define PARAMS_MAX       128
 
 /* The kB value of FIELD in TEXT, as bytes; 0 where it is not there. */
 static uint64_t
@@ -96,22 +92,16 @@ static void
 read_params(int root_fd, const char *module, IrekoFacts *facts)
 {
     g_autofree char *folder = g_strdup_printf("sys/module/%s/parameters", module);
-    int fd = openat(root_fd, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
-    if (dir == NULL) {
-        ireko_fd_close(&fd);
+    IREKO_AUTOFD fd = ireko_host_open(root_fd, folder, O_DIRECTORY);
+    if (fd < 0)
         return;
-    }
-    for (struct dirent *entry = readdir(dir); entry != NULL && facts->kvm_params->len < PARAMS_MAX;
-         entry = readdir(dir)) {
-        if (entry->d_name[0] == '.')
-            continue;
-        g_autofree char *value = ireko_host_line(fd, entry->d_name);
+    g_autoptr(GPtrArray) names = ireko_host_list(fd, ".", IREKO_HOST_PARAMS_MAX);
+    for (guint i = 0; i < names->len && facts->kvm_params->len < IREKO_HOST_PARAMS_MAX; i++) {
+        const char *name = g_ptr_array_index(names, i);
+        g_autofree char *value = ireko_host_line(fd, name);
         if (value != NULL)
-            g_ptr_array_add(facts->kvm_params,
-                            g_strdup_printf("%s.%s=%s", module, entry->d_name, value));
+            g_ptr_array_add(facts->kvm_params, g_strdup_printf("%s.%s=%s", module, name, value));
     }
-    (void)closedir(dir);
 }
 
 static int
@@ -125,13 +115,16 @@ ireko_host_read_system(const IrekoHostSource *source, IrekoFacts *facts)
 {
     int root_fd = source->root_fd;
     read_meminfo(root_fd, facts);
-    facts->installed_bytes = installed_bytes(root_fd);
+    int64_t told = 0;
+    facts->installed_bytes = ireko_host_told_number(source, "memory.installed", &told)
+                                 ? (uint64_t)MAX(told, 0)
+                                 : installed_bytes(root_fd);
 
     g_autofree char *online = ireko_host_line(root_fd, "sys/devices/system/cpu/online");
     facts->cpus = online != NULL ? count_cpulist(online) : 0;
     facts->kernel = ireko_host_line(root_fd, "proc/sys/kernel/osrelease");
 
-    static const char *const modules[] = {"kvm", "kvm_amd", "kvm_intel"};
+    static const char *const modules[] = {"kvm", "kvm_amd", "kvm_intel", "kvm_pvm"};
     for (size_t i = 0; i < G_N_ELEMENTS(modules); i++)
         read_params(root_fd, modules[i], facts);
     g_ptr_array_sort(facts->kvm_params, compare_texts);
