@@ -1,8 +1,44 @@
 /* vmx/document.h - what the files of vmx know of a document. Private to vmx. */
 #pragma once
 
+#include <stdint.h>
+
 #include <ireko/vmx.h>
+
+#define IREKO_VMX_ENCODING ".encoding"
+#define BOM_LEN            ((size_t)3) /* of the mark of UTF-8 */
+
+G_STATIC_ASSERT(IREKO_VMX_BYTES_MAX < UINT32_MAX); /* offsets and line numbers fit a line */
+
+typedef struct {
+    uint32_t start; /* its offset, behind the BOM */
+    uint32_t number;
+} IrekoVmxLine;
+
+struct IrekoVmx {
+    char *bytes; /* a NUL behind them stops every scan */
+    size_t len;
+    IrekoVmxLine *lines; /* those that are entries */
+    size_t count;        /* of lines */
+    const char *charset; /* for iconv; NULL: UTF-8 */
+};
 
 /* Like ireko_vmx_parse, and takes BYTES (from g_malloc, a NUL behind its LEN bytes) over. */
 IrekoVmx *
 ireko_vmx_take(char *bytes, size_t len, GError **error);
+
+/* Reads the table of lines and the encoding from the bytes, anew. */
+void
+ireko_vmx_scan(IrekoVmx *doc);
+
+/* The index of the first entry of KEY (any case) that is not before FROM, or the count. */
+size_t
+ireko_vmx_find(const IrekoVmx *doc, const char *key, size_t from);
+
+/* The offset behind the line that begins at START, its end included. */
+size_t
+ireko_vmx_line_end(const IrekoVmx *doc, size_t start);
+
+/* How many bytes the mark of UTF-8 takes at the begin: 3 or 0. */
+size_t
+ireko_vmx_bom_len(const IrekoVmx *doc);

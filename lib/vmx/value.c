@@ -1,4 +1,4 @@
-/* vmx/value.c - from the bytes of a value to text.
+/* vmx/value.c - from the bytes of a value to text, and back.
  *
  * Escapes are undone on bytes, before the conversion: 0x7c is also the second byte of some
  * Shift_JIS characters, and VMware's writer escapes it there as anywhere.
@@ -9,9 +9,9 @@
 #include "vmx/value.h"
 
 #include <errno.h>
-#include <glib.h>
-#include <stdbool.h>
 #include <string.h>
+
+#include <ireko/error.h>
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -49,6 +49,12 @@ static const struct {
     {"ISO-8859-9", "ISO-8859-9"},
     {"ISO-8859-15", "ISO-8859-15"},
 };
+
+bool
+ireko_vmx_knows_encoding(const char *name)
+{
+    return g_ascii_strcasecmp(name, "UTF-8") == 0 || ireko_vmx_charset(name) != NULL;
+}
 
 const char *
 ireko_vmx_charset(const char *name)
@@ -97,6 +103,25 @@ is_ascii(const char *text)
     return true;
 }
 
+/* Converts what it can of the *LEFT bytes at *IN; true when that was all. */
+static bool
+pump(GIConv converter, char **in, gsize *left, GString *out)
+{
+    bool flushing = false; /* glibc keeps a CP1258 letter back: an accent may follow */
+    for (;;) {
+        char piece[256], *to = piece;
+        gsize room = sizeof piece;
+        gsize result = g_iconv(converter, flushing ? NULL : in, left, &to, &room);
+        int why = errno;
+        g_string_append_len(out, piece, to - piece);
+        if (result == (gsize)-1 && why != E2BIG)
+            return false;
+        if (result != (gsize)-1 && flushing)
+            return true;
+        flushing = flushing || result != (gsize)-1;
+    }
+}
+
 static char *
 convert(const char *text, const char *charset)
 {
@@ -108,17 +133,10 @@ convert(const char *text, const char *charset)
     g_autofree char *input = g_strdup(text); /* iconv wants it writable */
     char *in = input;
     gsize in_left = strlen(text);
-    while (in_left > 0) {
-        char piece[256], *to = piece;
-        gsize room = sizeof piece;
-        gsize result = g_iconv(converter, &in, &in_left, &to, &room);
-        int why = errno;
-        g_string_append_len(out, piece, to - piece);
-        if (result == (gsize)-1 && why != E2BIG) {
-            g_string_append(out, REPLACEMENT);
-            in++;
-            in_left--;
-        }
+    while (!pump(converter, &in, &in_left, out)) {
+        g_string_append(out, REPLACEMENT);
+        in++;
+        in_left--;
     }
     (void)g_iconv_close(converter);
     return g_string_free(out, FALSE);
@@ -131,4 +149,73 @@ ireko_vmx_decode(const char *raw, size_t raw_len, const char *charset)
     if (is_ascii(text))
         return g_steal_pointer(&text);
     return charset == NULL ? g_utf8_make_valid(text, -1) : convert(text, charset);
+}
+
+static char *
+convert_back(const char *value, const char *charset, GError **error)
+{
+    GIConv converter = g_iconv_open(charset, "UTF-8");
+    if (converter == (GIConv)-1) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "this system cannot write the file's encoding, %s: iconv has no such module",
+                    charset);
+        return NULL;
+    }
+    GString *out = g_string_new(NULL);
+    g_autofree char *input = g_strdup(value); /* iconv wants it writable */
+    char *in = input;
+    gsize in_left = strlen(value);
+    bool all = pump(converter, &in, &in_left, out);
+    (void)g_iconv_close(converter);
+    g_autofree char *bytes = g_string_free(out, FALSE);
+    g_autofree char *again = convert(bytes, charset);
+    if (all && strcmp(again, value) == 0)
+        return g_steal_pointer(&bytes);
+
+    if (all) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "the file's encoding, %s, makes another text of '%s', namely '%s'", charset,
+                    value, again);
+        return NULL;
+    }
+    gunichar letter = g_utf8_get_char(in);
+    g_autofree char *text = g_ucs4_to_utf8(&letter, 1, NULL, NULL, NULL);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                "the file's encoding, %s, has no '%s' (U+%04X): write the value without it",
+                charset, text, letter);
+    return NULL;
+}
+
+/* VMware's writer escapes these, and a tab not. Without quotes, blanks and # would end the value.
+ */
+static bool
+is_escaped(unsigned char byte, bool quoted)
+{
+    if (byte == '\t' || byte == ' ' || byte == '#')
+        return !quoted;
+    return byte < ' ' || byte == '"' || byte == '|' || byte == 0x7f;
+}
+
+char *
+ireko_vmx_encode(const char *value, bool quoted, const char *charset, GError **error)
+{
+    if (!g_utf8_validate(value, -1, NULL)) {
+        g_set_error_literal(
+            error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+            "the value is not UTF-8: give it as UTF-8 whatever the file's encoding");
+        return NULL;
+    }
+    g_autofree char *bytes =
+        charset == NULL || is_ascii(value) ? g_strdup(value) : convert_back(value, charset, error);
+    if (bytes == NULL)
+        return NULL;
+
+    GString *raw = g_string_sized_new(strlen(bytes));
+    for (const char *at = bytes; *at != '\0'; at++) {
+        if (is_escaped((unsigned char)*at, quoted))
+            g_string_append_printf(raw, "|%02X", (unsigned char)*at);
+        else
+            g_string_append_c(raw, *at);
+    }
+    return g_string_free(raw, FALSE);
 }

@@ -9,35 +9,14 @@
  *
  * The grammar is that of VMware's DictLL_UnmarshalLine, which sees a line as a C string: a NUL ends
  * what it reads, not the line. Lines end as in its StdIO_ReadNextLine: LF, CRLF or a lone CR. */
-#include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-
-#include <ireko/vmx.h>
 
 #include "vmx/document.h"
 #include "vmx/value.h"
 
-#define BOM     "\xef\xbb\xbf"
-#define BOM_LEN ((size_t)3)
-
 #define HUGE_PAGE      ((size_t)2 << 20)
 #define USUAL_LINE_LEN 24 /* bytes; the first guess at how many lines there are */
-
-G_STATIC_ASSERT(IREKO_VMX_BYTES_MAX < UINT32_MAX); /* offsets and line numbers fit Line */
-
-typedef struct {
-    uint32_t start;
-    uint32_t number;
-} Line;
-
-struct IrekoVmx {
-    char *bytes; /* a NUL behind them stops every scan */
-    size_t len;
-    Line *lines;
-    size_t count;        /* of lines */
-    const char *charset; /* for iconv; NULL: UTF-8 */
-};
 
 enum {
     ENDS_NAME = 1 << 0,
@@ -127,6 +106,14 @@ scan_line(const char *bytes, size_t len, size_t start, IrekoVmxEntry *entry, boo
     return (size_t)(at - bytes);
 }
 
+size_t
+ireko_vmx_line_end(const IrekoVmx *doc, size_t start)
+{
+    IrekoVmxEntry entry;
+    bool carries = false;
+    return scan_line(doc->bytes, doc->len, start, &entry, &carries);
+}
+
 /* Memory for LEN bytes, to be freed with g_free. In a nested guest a page fault costs more than to
  * copy the page, and to fault 64 MB in by 4 KB takes longer than to parse them. */
 static void *
@@ -140,31 +127,57 @@ allocate(size_t len)
 }
 
 static void
-add_line(IrekoVmx *doc, size_t *room, Line line)
+add_line(IrekoVmx *doc, size_t *room, IrekoVmxLine line)
 {
     if (doc->count == *room) {
         *room = *room * 2 + 1;
-        doc->lines = g_renew(Line, doc->lines, *room);
+        doc->lines = g_renew(IrekoVmxLine, doc->lines, *room);
     }
     doc->lines[doc->count++] = line;
 }
 
-/* The index of KEY's first entry, or count. */
-static size_t
-find(const IrekoVmx *doc, const char *key)
+size_t
+ireko_vmx_find(const IrekoVmx *doc, const char *key, size_t from)
 {
     size_t key_len = strlen(key);
     char lower = g_ascii_tolower(*key), upper = g_ascii_toupper(*key);
-    for (size_t i = 0; i < doc->count; i++) {
+    for (size_t i = from; i < doc->count; i++) {
         const char *name = skip_blanks(doc->bytes + doc->lines[i].start);
         if ((*name != lower && *name != upper) || g_ascii_strncasecmp(name, key, key_len) != 0 ||
             !is_class(name[key_len], ENDS_NAME))
             continue;
         IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
-        if (entry.name_len == key_len)
+        if (entry.name != NULL && entry.name_len == key_len)
             return i;
     }
     return doc->count;
+}
+
+void
+ireko_vmx_scan(IrekoVmx *doc)
+{
+    g_free(doc->lines);
+    doc->count = 0;
+    size_t room = doc->len / USUAL_LINE_LEN + 1;
+    doc->lines = allocate(room * sizeof(IrekoVmxLine));
+    size_t at = ireko_vmx_bom_len(doc);
+    for (uint32_t number = 1; at < doc->len; number++) {
+        IrekoVmxLine line = {.start = (uint32_t)at, .number = number};
+        IrekoVmxEntry entry;
+        bool carries = false;
+        at = scan_line(doc->bytes, doc->len, at, &entry, &carries);
+        if (carries)
+            add_line(doc, &room, line);
+    }
+
+    g_autofree char *encoding = ireko_vmx_get(doc, IREKO_VMX_ENCODING, NULL);
+    doc->charset = encoding == NULL ? NULL : ireko_vmx_charset(encoding);
+}
+
+size_t
+ireko_vmx_bom_len(const IrekoVmx *doc)
+{
+    return doc->len >= BOM_LEN && memcmp(doc->bytes, "\xef\xbb\xbf", BOM_LEN) == 0 ? BOM_LEN : 0;
 }
 
 IrekoVmx *
@@ -181,21 +194,7 @@ ireko_vmx_take(char *bytes, size_t len, GError **error)
     g_autoptr(IrekoVmx) doc = g_new0(IrekoVmx, 1);
     doc->bytes = g_steal_pointer(&owned);
     doc->len = len;
-    size_t room = len / USUAL_LINE_LEN + 1;
-    doc->lines = allocate(room * sizeof(Line));
-    size_t at = len >= BOM_LEN && memcmp(doc->bytes, BOM, BOM_LEN) == 0 ? BOM_LEN : 0;
-    for (uint32_t number = 1; at < len; number++) {
-        Line line = {.start = (uint32_t)at, .number = number};
-        IrekoVmxEntry entry;
-        bool carries = false;
-        at = scan_line(doc->bytes, len, at, &entry, &carries);
-        if (carries)
-            add_line(doc, &room, line);
-    }
-
-    g_autofree char *encoding = ireko_vmx_get(doc, ".encoding", NULL);
-    if (encoding != NULL)
-        doc->charset = ireko_vmx_charset(encoding);
+    ireko_vmx_scan(doc);
     return g_steal_pointer(&doc);
 }
 
@@ -239,7 +238,7 @@ IrekoVmxEntry
 ireko_vmx_entry(const IrekoVmx *doc, size_t index)
 {
     g_assert(index < doc->count); /* the caller counts */
-    Line line = doc->lines[index];
+    IrekoVmxLine line = doc->lines[index];
     IrekoVmxEntry entry = {0};
     bool carries = false;
     (void)scan_line(doc->bytes, doc->len, line.start, &entry, &carries);
@@ -250,7 +249,7 @@ ireko_vmx_entry(const IrekoVmx *doc, size_t index)
 char *
 ireko_vmx_get(const IrekoVmx *doc, const char *key, unsigned *ret_line)
 {
-    size_t index = find(doc, key);
+    size_t index = ireko_vmx_find(doc, key, 0);
     if (index == doc->count)
         return NULL;
     if (ret_line != NULL)

@@ -1,0 +1,357 @@
+/* vmx/edit.c - a .vmx is changed and every other byte stays.
+ *
+ * A value is changed where it stands, between its quotes or without: a value that had no quotes
+ * gets none, since what would need them (a blank, #) can be escaped, so setting the old value again
+ * gives the old bytes. That holds for every value that was spelled as VMware's writer spells it; a
+ * needless escape ("|41" for A) is not spelled again. A value that is already what it should be is
+ * not touched at all. Without quotes, an emptied value leaves nothing but blanks behind: the next
+ * one goes where the blanks behind '=' are as many as those before it.
+ *
+ * A new line copies its neighbour: its indentation, the blanks around '=', its line end. Value and
+ * quotes are as VMware's writer has them. A file without a final newline stays without: the new
+ * last line has none, and to remove the last line takes the end of the one before. So to add a key
+ * and to remove it gives the same bytes.
+ *
+ * One change costs one pass over the bytes and the table of lines; what must read the lines anew
+ * (an edit at the BOM, a lone CR that comes to stand before a LF) does. */
+#include <string.h>
+
+#include "vmx/document.h"
+#include "vmx/place.h"
+#include "vmx/value.h"
+
+#define LINES_NAMED 8 /* of a key that stands many times */
+
+static void
+shift_lines(IrekoVmx *doc, size_t from, ptrdiff_t bytes, int numbers)
+{
+    for (size_t i = from; i < doc->count; i++) {
+        doc->lines[i].start = (uint32_t)((ptrdiff_t)doc->lines[i].start + bytes);
+        doc->lines[i].number = (uint32_t)((int64_t)doc->lines[i].number + numbers);
+    }
+}
+
+/* Puts TEXT in the place of OLD_LEN bytes at AT. The table of lines is as before. */
+static bool
+splice(IrekoVmx *doc, size_t at, size_t old_len, const GString *text, GError **error)
+{
+    size_t len = doc->len - old_len + text->len;
+    if (len > IREKO_VMX_BYTES_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                    "the .vmx would have %zu bytes, more than the %zu that are read", len,
+                    IREKO_VMX_BYTES_MAX);
+        return false;
+    }
+    if (len > doc->len)
+        doc->bytes = g_realloc(doc->bytes, len + 1);
+    memmove(doc->bytes + at + text->len, doc->bytes + at + old_len, doc->len - at - old_len + 1);
+    memcpy(doc->bytes + at, text->str, text->len);
+    doc->len = len;
+    return true;
+}
+
+/* --- the value of an entry ---------------------------------------------------------------------
+ */
+
+/* Where a value begins that is not there: "x = # c". */
+static const char *
+place_of_nothing(const IrekoVmxEntry *entry)
+{
+    const char *equals = entry->name + entry->name_len;
+    size_t blanks = 0;
+    for (; *equals != '='; equals++)
+        blanks++;
+    return MIN(equals + 1 + blanks, entry->raw);
+}
+
+static bool
+change_value(IrekoVmx *doc, size_t index, const char *value, GError **error)
+{
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
+    bool quoted = entry.raw[-1] == '"'; /* else '=' or a blank is there */
+    g_autofree char *raw = ireko_vmx_encode(value, quoted, doc->charset, error);
+    if (raw == NULL)
+        return false;
+    g_assert(entry.name != NULL); /* found by its name */
+    const char *place = entry.raw_len == 0 && !quoted ? place_of_nothing(&entry) : entry.raw;
+    g_autoptr(GString) text = g_string_new(raw);
+    if (!splice(doc, (size_t)(place - doc->bytes), entry.raw_len, text, error))
+        return false;
+    shift_lines(doc, index + 1, (ptrdiff_t)text->len - (ptrdiff_t)entry.raw_len, 0);
+    return true;
+}
+
+/* --- a new line ----------------------------------------------------------------------------------
+ */
+
+/* The line end of the line [START, END), or NULL where it has none. */
+static const char *
+end_of_line(const IrekoVmx *doc, size_t start, size_t end)
+{
+    if (end == start || (doc->bytes[end - 1] != '\n' && doc->bytes[end - 1] != '\r'))
+        return NULL;
+    if (doc->bytes[end - 1] == '\r')
+        return "\r";
+    return end - start >= 2 && doc->bytes[end - 2] == '\r' ? "\r\n" : "\n";
+}
+
+/* How the last whole line before BEFORE ends; "\n" where there is none. */
+static const char *
+usual_end(const IrekoVmx *doc, size_t before)
+{
+    size_t end = before;
+    while (end > 0 && doc->bytes[end - 1] != '\n' && doc->bytes[end - 1] != '\r')
+        end--;
+    return end == 0 ? "\n" : end_of_line(doc, end >= 2 ? end - 2 : 0, end);
+}
+
+static void
+append_like(GString *text, const IrekoVmx *doc, size_t like, const char *key, const char *raw)
+{
+    if (like == doc->count) {
+        g_string_append_printf(text, "%s = \"%s\"", key, raw);
+        return;
+    }
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, like);
+    const char *start = doc->bytes + doc->lines[like].start;
+    const char *name_end = entry.name + entry.name_len;
+    const char *equals = name_end;
+    while (*equals != '=')
+        equals++;
+    const char *value = entry.raw[-1] == '"' ? entry.raw - 1 : entry.raw;
+    if (entry.raw_len == 0 && *value != '"')
+        value = place_of_nothing(&entry);
+    g_string_append_len(text, start, entry.name - start);
+    g_string_append(text, key);
+    g_string_append_len(text, name_end, value - name_end);
+    g_string_append_printf(text, "\"%s\"", raw);
+}
+
+/* The last entry that is one, whose style a line at the end of the file has. */
+static size_t
+last_named(const IrekoVmx *doc)
+{
+    for (size_t i = doc->count; i > 0; i--) {
+        if (ireko_vmx_entry(doc, i - 1).name != NULL)
+            return i - 1;
+    }
+    return doc->count;
+}
+
+/* Where the line of .encoding goes: first, but behind #!. */
+static size_t
+head_of(const IrekoVmx *doc)
+{
+    size_t at = ireko_vmx_bom_len(doc);
+    bool shebang = doc->len - at >= 2 && memcmp(doc->bytes + at, "#!", 2) == 0;
+    return shebang ? ireko_vmx_line_end(doc, at) : at;
+}
+
+static bool
+is_encoding(const char *name, size_t len)
+{
+    return len == strlen(IREKO_VMX_ENCODING) &&
+           g_ascii_strncasecmp(name, IREKO_VMX_ENCODING, len) == 0;
+}
+
+static bool
+add_line(IrekoVmx *doc, const char *key, const char *value, GError **error)
+{
+    g_autofree char *raw = ireko_vmx_encode(value, true, doc->charset, error);
+    if (raw == NULL)
+        return false;
+    size_t at = doc->len, like = ireko_vmx_place(doc, key);
+    if (is_encoding(key, strlen(key))) {
+        at = head_of(doc);
+        like = doc->count;
+    } else if (like < doc->count) {
+        at = ireko_vmx_line_end(doc, doc->lines[like].start);
+    } else {
+        like = last_named(doc);
+    }
+
+    bool bare = at == ireko_vmx_bom_len(doc);
+    const char *end = bare ? NULL : end_of_line(doc, 0, at);
+    g_autoptr(GString) text = g_string_new(NULL);
+    if (end == NULL && !bare)
+        g_string_append(text, usual_end(doc, at));
+    append_like(text, doc, like, key, raw);
+    if (end != NULL)
+        g_string_append(text, end);
+    else if (bare)
+        g_string_append(text, at < doc->len ? usual_end(doc, ireko_vmx_line_end(doc, at)) : "\n");
+
+    if (!splice(doc, at, 0, text, error))
+        return false;
+    ireko_vmx_scan(doc);
+    return true;
+}
+
+/* --- setting
+ * -------------------------------------------------------------------------------------- */
+
+static bool
+check_once(const IrekoVmx *doc, size_t first, const char *key, GError **error)
+{
+    size_t count = 1;
+    g_autoptr(GString) lines = g_string_new(NULL);
+    g_string_append_printf(lines, "%u", doc->lines[first].number);
+    for (size_t i = ireko_vmx_find(doc, key, first + 1); i < doc->count;
+         i = ireko_vmx_find(doc, key, i + 1)) {
+        if (++count <= LINES_NAMED)
+            g_string_append_printf(lines, ", %u", doc->lines[i].number);
+    }
+    if (count == 1)
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                "'%s' stands %zu times (lines %s%s): remove all but the one that is meant", key,
+                count, lines->str, count > LINES_NAMED ? " ..." : "");
+    return false;
+}
+
+/* Whether the bytes mean the same in every encoding of the list. */
+static bool
+is_plain(const IrekoVmx *doc)
+{
+    for (const char *at = doc->bytes; at < doc->bytes + doc->len; at++) {
+        if ((*at & 0x80) != 0 || (*at == '|' && g_ascii_xdigit_value(at[1]) >= 8))
+            return false;
+    }
+    return true;
+}
+
+static bool
+check_encoding(const IrekoVmx *doc, const char *value, GError **error)
+{
+    if (!ireko_vmx_knows_encoding(value)) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "'%s' is not an encoding that a .vmx has here: UTF-8, windows-1252, "
+                    "Shift_JIS, GBK and their like",
+                    value);
+        return false;
+    }
+    g_autofree char *now = ireko_vmx_get(doc, IREKO_VMX_ENCODING, NULL);
+    bool same = (now == NULL || ireko_vmx_knows_encoding(now)) &&
+                g_strcmp0(ireko_vmx_charset(value), doc->charset) == 0;
+    if (same || is_plain(doc))
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                "the file has letters outside ASCII, which '%s' would make into others than '%s' "
+                "does: convert the file first (iconv)",
+                value, now == NULL ? "UTF-8" : now);
+    return false;
+}
+
+/* Letters outside ASCII need an encoding that is known. */
+static bool
+check_letters(const IrekoVmx *doc, const char *value, GError **error)
+{
+    g_autofree char *now = ireko_vmx_get(doc, IREKO_VMX_ENCODING, NULL);
+    if (now == NULL || ireko_vmx_knows_encoding(now) || g_str_is_ascii(value))
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                "'%s' has letters outside ASCII, and the file's encoding '%s' is not known here",
+                value, now);
+    return false;
+}
+
+/* What the grammar allows, in ASCII, and without the quotes that no key is meant to have. */
+static bool
+check_key(const char *key, GError **error)
+{
+    size_t len = 0;
+    while (g_ascii_isgraph(key[len]) && strchr("#=\"", key[len]) == NULL)
+        len++;
+    if (len > 0 && key[len] == '\0')
+        return true;
+    g_set_error(
+        error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+        "'%s' cannot be a key: a key is letters, digits, dots and the like, without blanks, "
+        "quotes, # and =, as in scsi0:1.present",
+        key);
+    return false;
+}
+
+bool
+ireko_vmx_set(IrekoVmx *doc, const char *key, const char *value, GError **error)
+{
+    size_t index = ireko_vmx_find(doc, key, 0);
+    bool is_new = index == doc->count;
+    if (is_new ? !check_key(key, error) : !check_once(doc, index, key, error))
+        return false;
+    g_autofree char *now = is_new ? NULL : ireko_vmx_entry_value(doc, index);
+    if (g_strcmp0(now, value) == 0)
+        return true;
+    if (!check_letters(doc, value, error))
+        return false;
+
+    bool encoding = is_encoding(key, strlen(key));
+    if (encoding && !check_encoding(doc, value, error))
+        return false;
+    if (is_new ? !add_line(doc, key, value, error) : !change_value(doc, index, value, error))
+        return false;
+    if (encoding)
+        doc->charset = ireko_vmx_charset(value);
+    return true;
+}
+
+/* --- removing
+ * ------------------------------------------------------------------------------------- */
+
+/* Where the cut of the line [START, END) begins: the last of a file without a final newline takes
+ * the end of the line before it along. KEPT is how many bytes before it will stay. */
+static size_t
+begin_of_cut(const IrekoVmx *doc, size_t kept, size_t start, size_t end)
+{
+    size_t bom = ireko_vmx_bom_len(doc);
+    if (end < doc->len || end_of_line(doc, start, end) != NULL || kept <= bom)
+        return kept;
+    const char *before = end_of_line(doc, bom, kept);
+    return kept - (before == NULL ? 0 : strlen(before));
+}
+
+static void
+cut(IrekoVmx *doc, size_t begin, size_t end)
+{
+    memmove(doc->bytes + begin, doc->bytes + end, doc->len - end + 1);
+    doc->len -= end - begin;
+}
+
+void
+ireko_vmx_remove(IrekoVmx *doc, size_t index)
+{
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
+    bool encoding = entry.name != NULL && is_encoding(entry.name, entry.name_len);
+    size_t start = doc->lines[index].start, end = ireko_vmx_line_end(doc, start);
+    size_t begin = begin_of_cut(doc, start, start, end);
+    cut(doc, begin, end);
+
+    bool joins = begin > 0 && doc->bytes[begin - 1] == '\r' && doc->bytes[begin] == '\n';
+    if (joins || encoding || begin <= BOM_LEN) {
+        ireko_vmx_scan(doc);
+        return;
+    }
+    doc->count--;
+    memmove(doc->lines + index, doc->lines + index + 1, (doc->count - index) * sizeof *doc->lines);
+    shift_lines(doc, index, (ptrdiff_t)start - (ptrdiff_t)end, -1);
+}
+
+/* One pass from the first to the last, however many they are. */
+size_t
+ireko_vmx_unset(IrekoVmx *doc, const char *key)
+{
+    size_t first = ireko_vmx_find(doc, key, 0), removed = 0;
+    if (first == doc->count)
+        return 0;
+    size_t out = doc->lines[first].start, in = out;
+    for (size_t i = first; i < doc->count; i = ireko_vmx_find(doc, key, i + 1)) {
+        size_t start = doc->lines[i].start, end = ireko_vmx_line_end(doc, start);
+        memmove(doc->bytes + out, doc->bytes + in, start - in);
+        out = begin_of_cut(doc, out + start - in, start, end);
+        in = end;
+        removed++;
+    }
+    cut(doc, out, in);
+    ireko_vmx_scan(doc);
+    return removed;
+}
