@@ -1,7 +1,7 @@
 /* vmx/book-text.c - from keys.book to entries.
  *
  * The file has the form of GLib's key files: a group for each pattern, "name = value" in it, # for
- * comments. GKeyFile itself takes 6 ms to read it and this a fiftieth of that: the book is opened
+ * comments. GKeyFile itself takes six times as long to read it, and the book is opened
  * by every ireko that reads a .vmx, at every layer of a nest. Texts are not copied: an entry points
  * into the text, whose lines are cut in place.
  *
@@ -151,9 +151,11 @@ static char *
 read_group(char *text, unsigned line)
 {
     size_t len = strlen(text);
-    if (text[len - 1] != ']' || len <= 2 ||
-        (strchr(text, '{') != NULL && strchr(text, '}') == NULL))
+    const char *open = strchr(text, '{');
+    if (text[len - 1] != ']' || (open != NULL && strchr(open, '}') == NULL))
         bad_line(line, "not of the form '[pattern]'");
+    if (open != NULL && strchr(open + 1, '{') != NULL)
+        bad_line(line, "a pattern has one pair of braces");
     text[len - 1] = '\0';
     return text + 1;
 }

@@ -7,7 +7,7 @@ import sys
 from tap import Tap, read, tree_files
 
 # Bytes as they stand belong to these: inputs of tests, and the licence's own text.
-AS_THEY_ARE = ("tests/fuzz/seeds/", "tests/golden/", "LICENSE")
+AS_THEY_ARE = ("tests/fuzz/seeds/", "tests/corpus/", "tests/golden/", "LICENSE")
 
 # Words are put together here, so that this file does not hold them.
 NEVER = [
