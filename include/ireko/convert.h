@@ -17,11 +17,11 @@ ireko_target_from_name(const char *name, IrekoTarget *ret_target);
 
 /* What became of one line of the .vmx. */
 typedef struct {
-    char *key; /* as written */
+    char *key; /* as written, safe to print; of a malformed line the whole line */
     unsigned line;
-    char *value;
+    char *value;         /* decoded, as UTF-8, not made safe to print; NULL for a malformed line */
     const char *outcome; /* "carried", "approximated", "dropped" */
-    char *how;           /* the words that carry it, or why it is dropped */
+    char *how;           /* the words that carry it, or why it is dropped; safe, one line */
 } IrekoConverted;
 
 /* DOC, which is FILE, as TARGET: the text (free with g_free), NULL where the machine cannot be

@@ -1,0 +1,409 @@
+/* convert/libvirt-devices.c - network cards, ports, displays, USB, sound and shared folders of a
+ * libvirt domain. */
+#include <string.h>
+
+#include "convert/libvirt.h"
+
+#define NETWORK    "^[^/[:cntrl:]]+\\z"       /* the name of a libvirt network */
+#define BRIDGE     "^[[:alnum:]_.-]{1,15}\\z" /* of a network device (IFNAMSIZ) */
+#define PARALLELS  3
+#define FOLDERS    16 /* shared folders that are looked for */
+#define VNC_SECRET 8  /* bytes of a password that RFB takes */
+#define VRAM_MAX   (1u << 30)
+
+/* ---- network cards ---- */
+
+static const char *
+card_model(IrekoNicModel model)
+{
+    static const char *const models[] = {
+        [IREKO_NIC_VLANCE] = "pcnet",
+        [IREKO_NIC_E1000] = "e1000",
+        [IREKO_NIC_E1000E] = "e1000e",
+        [IREKO_NIC_VMXNET3] = "vmxnet3",
+    };
+    return models[model];
+}
+
+/* The name of a network that the .vmx has for the card, where FITS is what such a name looks like;
+ * else FALLBACK. */
+static const char *
+network_of(Domain *d, const char *device, const char *attr, const char *fits, const char *fallback)
+{
+    const char *name = ireko_account_get(d->account, device, attr);
+    bool usable = name != NULL && g_regex_match_simple(fits, name, 0, 0);
+    ireko_account_say(d->account, device, attr, usable ? APPROXIMATED : DROPPED,
+                      usable ? "source '%s': it has to be on the host"
+                             : "no name for it on this host: edit source '%s'",
+                      usable ? name : fallback);
+    return usable ? name : fallback;
+}
+
+typedef struct {
+    const char *type, *attr, *name; /* of <interface>, and of its <source>, which may be NULL */
+} Network;
+
+static Network
+network_for(Domain *d, const IrekoNic *nic, const char *device)
+{
+    switch (nic->connection) {
+    case IREKO_CONNECT_NAT:
+        return (Network){"user", NULL, NULL};
+    case IREKO_CONNECT_HOSTONLY:
+        return (Network){"network", "network",
+                         network_of(d, device, "networkName", NETWORK, "hostonly")};
+    case IREKO_CONNECT_CUSTOM:
+        return (Network){"network", "network", network_of(d, device, "vnet", NETWORK, "vmnet0")};
+    case IREKO_CONNECT_BRIDGED:
+        return (Network){"bridge", "bridge", network_of(d, device, "networkName", BRIDGE, "br0")};
+    }
+    g_assert_not_reached();
+}
+
+static void
+say_card(Domain *d, const IrekoNic *nic, const char *device, const Network *network)
+{
+    Account *account = d->account;
+    ireko_account_say(account, device, "present", CARRIED, "interface");
+    ireko_account_say(account, device, "virtualDev", CARRIED, "model type='%s'",
+                      card_model(nic->model));
+    if (network->name == NULL)
+        ireko_account_say(account, device, "connectionType", CARRIED, "interface type='user'");
+    else
+        ireko_account_say(account, device, "connectionType", APPROXIMATED,
+                          "interface type='%s', '%s': it has to be on the host", network->type,
+                          network->name);
+    ireko_account_say(account, device, "startConnected", CARRIED, "link state='%s'",
+                      nic->start_connected ? "up" : "down");
+    static const char *const attrs[] = {"address", "generatedAddress"};
+    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++) {
+        const char *address = ireko_account_get(account, device, attrs[i]);
+        g_autofree char *plain = address == NULL ? NULL : g_ascii_strdown(address, -1);
+        bool counts = plain != NULL && nic->mac != NULL &&
+                      strcmp(g_strdelimit(plain, "-", ':'), nic->mac) == 0;
+        ireko_account_say(account, device, attrs[i], counts ? CARRIED : DROPPED,
+                          counts ? "mac address" : "the other address counts");
+    }
+    ireko_account_say(account, device, "addressType", CARRIED,
+                      nic->mac != NULL ? "mac address" : "libvirt makes an address up");
+}
+
+void
+ireko_libvirt_cards(Domain *d)
+{
+    for (unsigned i = 0; i < d->machine->nics->len; i++) {
+        const IrekoNic *nic = g_ptr_array_index(d->machine->nics, i);
+        const char *device = ireko_xml_format(d->xml, "ethernet%u", nic->index);
+        Network network = network_for(d, nic, device);
+        ireko_xml_open(d->xml, "interface", "type", network.type, NULL);
+        if (nic->mac != NULL)
+            ireko_xml_leaf(d->xml, "mac", "address", nic->mac, NULL);
+        if (network.name != NULL)
+            ireko_xml_leaf(d->xml, "source", network.attr, network.name, NULL);
+        ireko_xml_leaf(d->xml, "model", "type", card_model(nic->model), NULL);
+        if (!nic->start_connected)
+            ireko_xml_leaf(d->xml, "link", "state", "down", NULL);
+        ireko_xml_close(d->xml);
+        say_card(d, nic, device, &network);
+    }
+}
+
+/* ---- serial and parallel ports ---- */
+
+/* "telnet://host:7001", "tcp://:7001", "host:7001" taken apart; false where there is no port. */
+static bool
+read_address(const char *uri, bool *ret_telnet, char **ret_host, char **ret_port)
+{
+    const char *rest = strstr(uri, "://");
+    rest = rest != NULL ? rest + 3 : uri;
+    const char *colon = strrchr(rest, ':');
+    guint64 port = 0;
+    if (colon == NULL || !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL))
+        return false;
+    *ret_telnet = g_ascii_strncasecmp(uri, "telnet", 6) == 0;
+    *ret_host = colon == rest ? NULL : g_strndup(rest, (size_t)(colon - rest));
+    *ret_port = g_strdup(colon + 1);
+    return true;
+}
+
+static bool
+is_client(const Domain *d, const char *device, const char *attr)
+{
+    const char *end = ireko_account_get(d->account, device, attr);
+    return end != NULL && g_ascii_strcasecmp(end, "client") == 0;
+}
+
+/* <serial type='tcp'>; false where the .vmx does not say a port. */
+static bool
+write_tcp(Domain *d, const char *device, const char *file)
+{
+    bool telnet = false;
+    g_autofree char *host = NULL, *port = NULL;
+    if (file == NULL || !read_address(file, &telnet, &host, &port))
+        return false;
+    bool client = is_client(d, device, "network.endPoint");
+    const char *fallback = client ? "127.0.0.1" : "0.0.0.0";
+    g_autofree char *sayable = ireko_xml_sayable(host != NULL ? host : fallback, true, NULL);
+    ireko_xml_open(d->xml, "serial", "type", "tcp", NULL);
+    ireko_xml_leaf(d->xml, "source", "mode", client ? "connect" : "bind", "host", sayable,
+                   "service", port, NULL);
+    ireko_xml_leaf(d->xml, "protocol", "type", telnet ? "telnet" : "raw", NULL);
+    ireko_account_say(d->account, device, "fileName", CARRIED, "source host='%s' service='%s'",
+                      sayable, port);
+    ireko_account_say(d->account, device, "network.endPoint", CARRIED, "source mode='%s'",
+                      client ? "connect" : "bind");
+    return true;
+}
+
+static void
+write_pipe(Domain *d, const char *device, const char *file)
+{
+    bool client = is_client(d, device, "pipe.endPoint");
+    g_autofree char *path = ireko_libvirt_path(d, device, "fileName", file);
+    ireko_xml_open(d->xml, "serial", "type", "unix", NULL);
+    ireko_xml_leaf(d->xml, "source", "mode", client ? "connect" : "bind", "path", path, NULL);
+    ireko_account_say(d->account, device, "pipe.endPoint", CARRIED, "source mode='%s'",
+                      client ? "connect" : "bind");
+}
+
+/* Opens <serial> with what is behind the port; whether it is what the .vmx asks for. */
+static bool
+write_backend(Domain *d, const IrekoSerial *serial, const char *device)
+{
+    const char *kind = serial->kind != NULL ? serial->kind : "";
+    bool named = serial->file != NULL && *serial->file != '\0';
+    if (strcmp(kind, "network") == 0 && write_tcp(d, device, serial->file))
+        return true;
+    if (strcmp(kind, "pipe") == 0 && named) {
+        write_pipe(d, device, serial->file);
+        return true;
+    }
+    bool device_named = named && *serial->file == '/' && strcmp(kind, "device") == 0;
+    if ((strcmp(kind, "file") == 0 && named) || device_named) {
+        g_autofree char *path = ireko_libvirt_path(d, device, "fileName", serial->file);
+        ireko_xml_open(d->xml, "serial", "type", device_named ? "dev" : "file", NULL);
+        ireko_xml_leaf(d->xml, "source", "path", path, "append", device_named ? NULL : "on", NULL);
+        return true;
+    }
+    ireko_xml_open(d->xml, "serial", "type", "null", NULL);
+    return serial->kind == NULL;
+}
+
+static void
+write_serial(Domain *d, const IrekoSerial *serial)
+{
+    const char *device = ireko_xml_format(d->xml, "serial%u", serial->index);
+    bool whole = write_backend(d, serial, device);
+    ireko_xml_leaf(d->xml, "target", "port", ireko_xml_format(d->xml, "%u", serial->index), NULL);
+    ireko_xml_close(d->xml);
+    ireko_account_say(d->account, device, "present", CARRIED, "serial, port %u", serial->index);
+    ireko_account_say(d->account, device, "startConnected", CARRIED,
+                      serial->kind != NULL ? "what is behind the port is connected"
+                                           : "serial type='null'");
+    ireko_account_say(d->account, device, "fileType", whole ? CARRIED : DROPPED,
+                      whole ? "serial type" : "serial type='null': libvirt cannot have it so");
+}
+
+static void
+write_parallel(Domain *d, unsigned number)
+{
+    const char *device = ireko_xml_format(d->xml, "parallel%u", number);
+    const char *file = ireko_account_get(d->account, device, "fileName");
+    const char *kind = ireko_account_get(d->account, device, "fileType");
+    if (!ireko_account_flag(d->account, device, "present", false))
+        return;
+    bool behind = file != NULL && *file != '\0' &&
+                  ireko_account_flag(d->account, device, "startConnected", true);
+    bool host = kind == NULL || g_ascii_strcasecmp(kind, "device") == 0;
+    ireko_xml_open(d->xml, "parallel", "type", !behind ? "null" : host ? "dev" : "file", NULL);
+    if (behind) {
+        g_autofree char *path = ireko_libvirt_path(d, device, "fileName", file);
+        ireko_xml_leaf(d->xml, "source", "path", path, NULL);
+    }
+    ireko_xml_leaf(d->xml, "target", "port", ireko_xml_format(d->xml, "%u", number), NULL);
+    ireko_xml_close(d->xml);
+    static const char *const attrs[] = {"present", "fileType", "startConnected"};
+    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++)
+        ireko_account_say(d->account, device, attrs[i], CARRIED, "parallel, port %u", number);
+}
+
+/* ---- USB, sound ---- */
+
+static void
+write_usb(Domain *d)
+{
+    static const struct {
+        const char *device, *model;
+    } rows[] = {{"usb", "piix3-uhci"}, {"ehci", "ehci"}, {"usb_xhci", "qemu-xhci"}};
+    unsigned index = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (!ireko_account_flag(d->account, rows[i].device, "present", false))
+            continue;
+        ireko_xml_leaf(d->xml, "controller", "type", "usb", "index",
+                       ireko_xml_format(d->xml, "%u", index++), "model", rows[i].model, NULL);
+        ireko_account_say(d->account, rows[i].device, "present", CARRIED,
+                          "controller type='usb' model='%s'", rows[i].model);
+    }
+    if (index == 0) /* else libvirt puts one in */
+        ireko_xml_leaf(d->xml, "controller", "type", "usb", "index", "0", "model", "none", NULL);
+}
+
+static void
+write_sound(Domain *d)
+{
+    const char *named = ireko_account_get(d->account, "sound", "virtualDev");
+    if (!ireko_account_flag(d->account, "sound", "present", false))
+        return;
+    bool hda = named != NULL && g_ascii_strcasecmp(named, "hdaudio") == 0;
+    bool sb16 = named != NULL && g_ascii_strcasecmp(named, "sb16") == 0;
+    const char *model = hda ? "ich6" : sb16 ? "sb16" : "es1370";
+    ireko_xml_leaf(d->xml, "sound", "model", model, NULL);
+    ireko_account_say(d->account, "sound", "present", CARRIED, "sound model='%s'", model);
+    ireko_account_say(d->account, "sound", "virtualDev", hda || sb16 ? CARRIED : APPROXIMATED,
+                      hda || sb16 ? "sound model" : "sound model='es1370', the ES1371's sibling");
+}
+
+void
+ireko_libvirt_ports(Domain *d)
+{
+    write_usb(d);
+    for (unsigned i = 0; i < d->machine->serials->len; i++)
+        write_serial(d, g_ptr_array_index(d->machine->serials, i));
+    for (unsigned n = 0; n < PARALLELS; n++)
+        write_parallel(d, n);
+    write_sound(d);
+}
+
+/* ---- display ---- */
+
+static const char *
+vnc_password(Domain *d)
+{
+    const char *password = d->machine->vnc_password;
+    bool changed = false;
+    if (password == NULL)
+        return NULL;
+    g_autofree char *sayable = ireko_xml_sayable(password, true, &changed);
+    const char *end = sayable;
+    while (*end != '\0' && (size_t)(g_utf8_next_char(end) - sayable) <= VNC_SECRET)
+        end = g_utf8_next_char(end);
+    bool cut = *end != '\0';
+    ireko_account_say(d->account, "RemoteDisplay.vnc", "password",
+                      cut || changed ? APPROXIMATED : CARRIED,
+                      cut       ? "graphics passwd, cut to the 8 bytes that VNC has"
+                      : changed ? "graphics passwd; what XML cannot hold became U+FFFD"
+                                : "graphics passwd");
+    return ireko_xml_format(d->xml, "%.*s", (int)(end - sayable), sayable);
+}
+
+static const char *
+vnc_keymap(Domain *d)
+{
+    const char *map = ireko_account_get(d->account, "RemoteDisplay.vnc", "keyMap");
+    if (map == NULL)
+        map = ireko_account_get(d->account, "RemoteDisplay.vnc", "keymap");
+    bool fits = map != NULL && g_regex_match_simple("^[a-zA-Z0-9_-]+\\z", map, 0, 0);
+    ireko_account_say(d->account, "RemoteDisplay.vnc", "keyMap", fits ? CARRIED : DROPPED,
+                      fits ? "graphics keymap" : "no name of a keymap");
+    return fits ? map : NULL;
+}
+
+/* VMware's VNC listens everywhere unless the .vmx names an address. Here it listens on loopback:
+ * who opens a screen to the network should know. */
+static void
+write_vnc(Domain *d)
+{
+    const IrekoMachine *m = d->machine;
+    const char *ip = ireko_account_get(d->account, "RemoteDisplay.vnc", "ip");
+    bool fits = ip != NULL && g_hostname_is_ip_address(ip);
+    ireko_xml_open(d->xml, "graphics", "type", "vnc", "port",
+                   m->vnc_port != 0 ? ireko_xml_format(d->xml, "%u", m->vnc_port) : NULL,
+                   "autoport", m->vnc_port != 0 ? "no" : "yes", "keymap", vnc_keymap(d), "passwd",
+                   vnc_password(d), NULL);
+    ireko_xml_leaf(d->xml, "listen", "type", "address", "address", fits ? ip : "127.0.0.1", NULL);
+    ireko_xml_close(d->xml);
+    ireko_account_say(d->account, "RemoteDisplay.vnc", "enabled", fits ? CARRIED : APPROXIMATED,
+                      fits ? "graphics type='vnc'"
+                           : "graphics type='vnc' on 127.0.0.1; VMware's listens on every address");
+    ireko_account_say(d->account, "RemoteDisplay.vnc", "ip", fits ? CARRIED : DROPPED,
+                      fits ? "listen address" : "must be an IP address");
+    ireko_account_say(d->account, "RemoteDisplay.vnc", "port", CARRIED, "graphics port='%u'",
+                      m->vnc_port);
+}
+
+static void
+write_video(Domain *d)
+{
+    const char *bytes = ireko_account_get(d->account, "svga", "vramSize");
+    guint64 vram = 0;
+    bool sized =
+        bytes != NULL && g_ascii_string_to_unsigned(bytes, 10, 1u << 20, VRAM_MAX, &vram, NULL);
+    ireko_xml_open(d->xml, "video", NULL);
+    ireko_xml_leaf(d->xml, "model", "type", "vmvga", "vram",
+                   sized ? ireko_xml_format(d->xml, "%u", (unsigned)(vram / 1024)) : NULL, "heads",
+                   "1", "primary", "yes", NULL);
+    ireko_xml_close(d->xml);
+    ireko_account_say(d->account, "svga", "present", CARRIED, "video model type='vmvga'");
+    ireko_account_say(d->account, "svga", "vramSize", sized ? CARRIED : DROPPED,
+                      sized ? "video model vram" : "must be bytes, from 1 MiB to 1 GiB");
+}
+
+/* The screen is always there in VMware's own window; a socket of its own is what virt-viewer finds.
+ */
+static void
+write_screen(Domain *d)
+{
+    bool shown = ireko_account_flag(d->account, "svga", "present", true);
+    if (!shown && !d->machine->vnc) {
+        ireko_xml_open(d->xml, "video", NULL);
+        ireko_xml_leaf(d->xml, "model", "type", "none", NULL);
+        ireko_xml_close(d->xml);
+        return;
+    }
+    if (d->machine->vnc) {
+        write_vnc(d);
+    } else {
+        ireko_xml_open(d->xml, "graphics", "type", "vnc", NULL);
+        ireko_xml_leaf(d->xml, "listen", "type", "socket", NULL);
+        ireko_xml_close(d->xml);
+    }
+    write_video(d);
+}
+
+/* ---- shared folders ---- */
+
+static void
+write_folder(Domain *d, unsigned number)
+{
+    const char *device = ireko_xml_format(d->xml, "sharedFolder%u", number);
+    const char *path = ireko_account_get(d->account, device, "hostPath");
+    const char *name = ireko_account_get(d->account, device, "guestName");
+    if (!ireko_account_flag(d->account, device, "present", false) ||
+        !ireko_account_flag(d->account, device, "enabled", true) || path == NULL || name == NULL ||
+        *name == '\0')
+        return;
+    g_autofree char *host = ireko_libvirt_path(d, device, "hostPath", path);
+    g_autofree char *tag = ireko_xml_sayable(name, true, NULL);
+    bool writable = ireko_account_flag(d->account, device, "writeAccess", false);
+    ireko_xml_open(d->xml, "filesystem", "type", "mount", "accessmode", "mapped", NULL);
+    ireko_xml_leaf(d->xml, "source", "dir", host, NULL);
+    ireko_xml_leaf(d->xml, "target", "dir", tag, NULL);
+    if (!writable)
+        ireko_xml_leaf(d->xml, "readonly", NULL);
+    ireko_xml_close(d->xml);
+    ireko_account_say(d->account, device, "present", APPROXIMATED,
+                      "filesystem: 9p, where the guest has VMware's hgfs");
+    ireko_account_say(d->account, device, "enabled", CARRIED, "filesystem");
+    ireko_account_say(d->account, device, "guestName", CARRIED, "target dir='%s'", tag);
+    ireko_account_say(d->account, device, "readAccess", CARRIED, "filesystem");
+    ireko_account_say(d->account, device, "writeAccess", CARRIED,
+                      writable ? "filesystem" : "filesystem/readonly");
+}
+
+void
+ireko_libvirt_displays(Domain *d)
+{
+    write_screen(d);
+    for (unsigned n = 0; n < FOLDERS; n++)
+        write_folder(d, n);
+}
