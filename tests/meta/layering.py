@@ -51,6 +51,7 @@ PUBLIC = {
     "ireko/vmxfile.h": ["vmx", "lab"],
     "ireko/book.h": ["vmx", "machine", "convert", "lab"],
     "ireko/lint.h": ["vmx", "lab"],
+    "ireko/preset.h": ["vmx"],
     "ireko/check.h": ["host", "lab"],
     "ireko/convert.h": ["convert"],
     "ireko/report.h": ["nest", "lab"],
