@@ -52,7 +52,9 @@ ireko_verdict_word(const IrekoVerdict *verdict);
 const char *
 ireko_verdict_cause(const IrekoVerdict *verdict);
 
-/* How many levels of guests with assistance can stand on this machine; -1: unknown. */
+/* What this machine promises to the levels below: 0: no guest runs here; 1: guests run and see no
+ * assistance; 2: guests see assistance, so that guests of theirs run on KVM, and what stands deeper
+ * is theirs to promise; -1: cannot be told. */
 int
 ireko_verdict_levels_below(const IrekoVerdict *verdict);
 
@@ -62,19 +64,24 @@ ireko_verdict_links(const IrekoVerdict *verdict);
 const GPtrArray *
 ireko_verdict_findings(const IrekoVerdict *verdict);
 
-/* In words, for a terminal of WIDTH columns (0: any), with colours where COLOUR; free with g_free.
- */
+typedef struct {
+    unsigned width; /* columns; 0: any number */
+    bool colour;
+    bool utf8; /* what the terminal can print */
+} IrekoCheckStyle;
+
+/* In words, for a person; free with g_free. */
 char *
-ireko_verdict_to_text(const IrekoVerdict *verdict, unsigned width, bool colour);
+ireko_verdict_to_text(const IrekoVerdict *verdict, const IrekoCheckStyle *style);
 
 /* Schema ireko.check/1; free with g_free. */
 char *
 ireko_verdict_to_json(const IrekoVerdict *verdict);
 
 /* Writes the present host to the new folder DIR, for `--root`: no serial number, no address, no
- * name. IREKO_ERROR_STATE where DIR is there and is not empty. */
+ * name. CACHE as in the order. IREKO_ERROR_STATE where DIR is there and is not empty. */
 bool
-ireko_check_record(const char *dir, GError **error);
+ireko_check_record(const char *dir, const char *cache, GError **error);
 
 /* The page of CAUSE: what it is, and the fix for each platform; NULL for a word that is no cause.
  */
