@@ -72,6 +72,12 @@ ireko_qemu_check_path(const char *path, GError **error)
     return false;
 }
 
+char *
+ireko_qemu_own_file(const IrekoQemuHost *host, const char *file)
+{
+    return g_strconcat(host->by_hand != NULL ? host->by_hand : IREKO_PROCESS_DIR "/", file, NULL);
+}
+
 bool
 ireko_qemu_wants_efi(const IrekoSpec *spec)
 {
@@ -102,22 +108,34 @@ add_identity(GPtrArray *argv, const IrekoSpec *spec)
         ireko_qemu_add(argv, "-runas", "nobody");
 }
 
-static void
-add_cpu(GPtrArray *argv, const IrekoSpec *spec)
+static const char *
+assistance_of(const IrekoSpec *spec, const IrekoQemuHost *host)
 {
     IrekoHv hv = spec->machine->vhv ? spec->offer : IREKO_HV_NONE;
-    const char *assistance = hv == IREKO_HV_SVM   ? "svm=on,npt=on,vmx=off"
-                             : hv == IREKO_HV_VMX ? "vmx=on,svm=off"
-                                                  : "svm=off,vmx=off";
-    const char *hidden = !spec->machine->hypervisor_hidden ? ""
-                         : spec->kvm                       ? ",hypervisor=off,kvm=off"
-                                                           : ",hypervisor=off,tcg-cpuid=off";
-    ireko_qemu_add(argv, "-accel", "%s", spec->kvm ? "kvm" : "tcg,thread=multi");
-    ireko_qemu_add(argv, "-cpu", "%s,%s%s", spec->kvm ? "host" : "max", assistance, hidden);
+    if (spec->machine->vhv && host->by_hand != NULL)
+        return ""; /* "max" has what there is */
+    return hv == IREKO_HV_SVM   ? ",svm=on,npt=on,vmx=off"
+           : hv == IREKO_HV_VMX ? ",vmx=on,svm=off"
+                                : ",svm=off,vmx=off";
 }
 
 static void
-add_board(GPtrArray *argv, const IrekoSpec *spec)
+add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
+{
+    bool any = host->by_hand != NULL; /* "max" is "host" on KVM */
+    bool hidden = spec->machine->hypervisor_hidden;
+    if (any || spec->kvm)
+        ireko_qemu_add(argv, "-accel", "kvm");
+    if (any || !spec->kvm)
+        ireko_qemu_add(argv, "-accel", "tcg,thread=multi");
+    ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
+                   assistance_of(spec, host), hidden ? ",hypervisor=off" : "",
+                   hidden && (any || spec->kvm) ? ",kvm=off" : "",
+                   hidden && (any || !spec->kvm) ? ",tcg-cpuid=off" : "");
+}
+
+static void
+add_board(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
 {
     const IrekoMachine *m = spec->machine;
     unsigned cores = MAX(m->cores_per_socket, 1);
@@ -126,7 +144,7 @@ add_board(GPtrArray *argv, const IrekoSpec *spec)
     ireko_qemu_add(argv, "-machine", "pc,memory-backend=ram,vmport=%s%s",
                    spec->boot == NULL ? "on" : "off",
                    ireko_qemu_wants_efi(spec) ? ",pflash0=efi-code,pflash1=efi-vars" : "");
-    add_cpu(argv, spec);
+    add_cpu(argv, spec, host);
     ireko_qemu_add(argv, "-smp", "%u,sockets=%u,cores=%u,threads=1", m->vcpus, m->vcpus / cores,
                    cores);
     ireko_qemu_add(argv, "-m", "%uM", m->memory_mib);
@@ -170,7 +188,8 @@ add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GErr
         return false;
     }
     add_flash(argv, "efi-code", host->efi_code, true);
-    add_flash(argv, "efi-vars", IREKO_PROCESS_DIR "/" IREKO_QEMU_EFI_VARS, false);
+    g_autofree char *vars = ireko_qemu_own_file(host, IREKO_QEMU_EFI_VARS);
+    add_flash(argv, "efi-vars", vars, false);
     return true;
 }
 
@@ -208,9 +227,9 @@ add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
         ireko_qemu_add(argv, "-netdev", "hubport,id=net%u,hubid=%u", nic->index, nic->index);
     /* Not as JSON: with a card given so, QEMU 7.2 and qboot never start the kernel. No ROM: nobody
      * waits for a network boot. */
-    ireko_qemu_add(argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=",
-                   nic_model(nic->model), name, IREKO_SLOT_ETHERNET + nic->index, nic->index,
-                   made_up != NULL ? made_up : nic->mac);
+    ireko_qemu_add(
+        argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=", nic_model(nic->model),
+        name, IREKO_SLOT_ETHERNET + nic->index, nic->index, made_up != NULL ? made_up : nic->mac);
 }
 
 /* ---- serial ports and the agent ---- */
@@ -240,20 +259,42 @@ serial_path(const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
                                             : g_build_filename(folder, serial->file, NULL);
 }
 
+static const IrekoSerial *
+find_serial(const IrekoMachine *machine, unsigned index)
+{
+    for (unsigned i = 0; i < machine->serials->len; i++) {
+        const IrekoSerial *serial = g_ptr_array_index(machine->serials, i);
+        if (serial->index == index)
+            return serial;
+    }
+    return NULL;
+}
+
+/* ",logfile=..." for a first serial port that the .vmx sends to a file; NULL with an error. */
+static char *
+console_copy(const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
+{
+    if (serial == NULL || serial->file == NULL || g_strcmp0(serial->kind, "file") != 0)
+        return g_strdup("");
+    g_autofree char *path = serial_path(spec, serial, error);
+    if (path == NULL)
+        return NULL;
+    g_autofree char *escaped = ireko_qemu_escape(path);
+    return g_strconcat(",logappend=on,logfile=", escaped, NULL);
+}
+
 /* The first serial port is the console whatever the .vmx says of it; a file gets a copy. */
 static bool
-add_console(GPtrArray *argv, const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
+add_console(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
 {
-    g_autofree char *copy = NULL;
-    if (serial != NULL && serial->file != NULL && g_strcmp0(serial->kind, "file") == 0) {
-        g_autofree char *path = serial_path(spec, serial, error);
-        if (path == NULL)
-            return false;
-        g_autofree char *escaped = ireko_qemu_escape(path);
-        copy = g_strconcat(",logappend=on,logfile=", escaped, NULL);
-    }
-    ireko_qemu_add(argv, "-chardev", "socket,id=console,fd=%d,server=on,wait=off%s",
-                   IREKO_PROCESS_FD_CONSOLE, copy != NULL ? copy : "");
+    g_autofree char *copy = console_copy(spec, find_serial(spec->machine, 0), error);
+    if (copy == NULL)
+        return false;
+    if (host->by_hand != NULL)
+        ireko_qemu_add(argv, "-chardev", "stdio,id=console,mux=on,signal=off%s", copy);
+    else
+        ireko_qemu_add(argv, "-chardev", "socket,id=console,fd=%d,server=on,wait=off%s",
+                       IREKO_PROCESS_FD_CONSOLE, copy);
     add_port(argv, 0, "console");
     return true;
 }
@@ -284,21 +325,10 @@ serial_backend(const IrekoSpec *spec, const IrekoSerial *serial, GError **error)
     return NULL;
 }
 
-static const IrekoSerial *
-find_serial(const IrekoMachine *machine, unsigned index)
-{
-    for (unsigned i = 0; i < machine->serials->len; i++) {
-        const IrekoSerial *serial = g_ptr_array_index(machine->serials, i);
-        if (serial->index == index)
-            return serial;
-    }
-    return NULL;
-}
-
 static bool
-add_serials(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+add_serials(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
 {
-    if (!add_console(argv, spec, find_serial(spec->machine, 0), error))
+    if (!add_console(argv, spec, host, error))
         return false;
     for (unsigned index = 1; index < SERIALS_MAX; index++) {
         const IrekoSerial *serial = find_serial(spec->machine, index);
@@ -355,28 +385,53 @@ check_vnc(const IrekoMachine *m, GError **error)
     return false;
 }
 
-static bool
-add_display(GPtrArray *argv, const IrekoSpec *spec, GError **error)
+static void
+add_vnc(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
 {
     const IrekoMachine *m = spec->machine;
+    bool secret = m->vnc && m->vnc_password != NULL;
+    const char *password = secret ? ",password-secret=vnc-secret" : "";
+    if (secret) {
+        g_autofree char *file = ireko_qemu_own_file(host, IREKO_QEMU_VNC_SECRET);
+        g_autofree char *escaped = ireko_qemu_escape(file);
+        ireko_qemu_add(argv, "-object", "secret,id=vnc-secret,file=%s", escaped);
+    }
+    if (m->vnc && m->vnc_port != 0) {
+        ireko_qemu_add(argv, "-vnc", "127.0.0.1:%u%s", m->vnc_port - VNC_PORT_FIRST, password);
+        return;
+    }
+    g_autofree char *file = ireko_qemu_own_file(host, IREKO_QEMU_VNC_SOCKET);
+    g_autofree char *escaped = ireko_qemu_escape(file);
+    ireko_qemu_add(argv, "-vnc", "unix:%s%s", escaped, password);
+}
+
+static bool
+add_display(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
+{
+    const IrekoMachine *m = spec->machine;
+    bool screen = (m->svga && spec->boot == NULL) || m->vnc;
     ireko_qemu_add(argv, "-vga", "none");
     ireko_qemu_add(argv, "-display", "none");
-    if ((m->svga && spec->boot == NULL) || m->vnc)
+    if (screen)
         ireko_qemu_add(argv, "-device", "vmware-svga,id=svga,addr=0x%x", IREKO_SLOT_VGA);
-    if (!m->vnc)
-        return true;
-    if (!check_vnc(m, error))
+    if (m->vnc && !check_vnc(m, error))
         return false;
-
-    const char *secret = m->vnc_password == NULL ? "" : ",password-secret=vnc-secret";
-    if (m->vnc_password != NULL)
-        ireko_qemu_add(argv, "-object",
-                       "secret,id=vnc-secret,file=" IREKO_PROCESS_DIR "/" IREKO_QEMU_VNC_SECRET);
-    if (m->vnc_port == 0)
-        ireko_qemu_add(argv, "-vnc", "unix:" IREKO_PROCESS_DIR "/vnc%s", secret);
-    else
-        ireko_qemu_add(argv, "-vnc", "127.0.0.1:%u%s", m->vnc_port - VNC_PORT_FIRST, secret);
+    if (m->vnc || (screen && host->by_hand != NULL))
+        add_vnc(argv, spec, host);
     return true;
+}
+
+/* QEMU's own control: for ireko by QMP, for a person behind the console. */
+static void
+add_control(GPtrArray *argv, const IrekoQemuHost *host)
+{
+    if (host->by_hand != NULL) {
+        ireko_qemu_add(argv, "-mon", "chardev=console,mode=readline");
+        return;
+    }
+    ireko_qemu_add(argv, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off",
+                   IREKO_PROCESS_FD_CONTROL);
+    ireko_qemu_add(argv, "-mon", "chardev=qmp,mode=control");
 }
 
 /* ---- the whole ---- */
@@ -387,18 +442,16 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
     g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
     add_flag(argv, host->program);
     add_identity(argv, spec);
-    add_board(argv, spec);
+    add_board(argv, spec, host);
     if (!add_boot(argv, spec, host, error) || !ireko_qemu_add_disks(argv, spec, error))
         return NULL;
     for (unsigned i = 0; i < spec->machine->nics->len; i++)
         add_nic(argv, spec, g_ptr_array_index(spec->machine->nics, i));
-    if (!add_serials(argv, spec, error) || !add_display(argv, spec, error))
+    if (!add_serials(argv, spec, host, error) || !add_display(argv, spec, host, error))
         return NULL;
     if (spec->boot != NULL)
         add_agent(argv);
-    ireko_qemu_add(argv, "-chardev", "socket,id=qmp,fd=%d,server=on,wait=off",
-                   IREKO_PROCESS_FD_CONTROL);
-    ireko_qemu_add(argv, "-mon", "chardev=qmp,mode=control");
+    add_control(argv, host);
     g_ptr_array_add(argv, NULL);
     g_ptr_array_set_free_func(argv, NULL);
     return (char **)g_ptr_array_steal(argv, NULL);

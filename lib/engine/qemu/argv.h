@@ -9,14 +9,29 @@
 typedef struct {
     const char *program;  /* "qemu-system-x86_64" */
     const char *efi_code; /* OVMF's code; NULL where it is not installed */
+    /* NULL: ireko starts it, as process.h says. Else a person does, in a shell: the first serial
+     * port is the terminal, with QEMU's monitor behind Ctrl-a c; the accelerator is the best there
+     * is, and vhv.enable gives what that one has; the screen is a socket; nothing is inherited, and
+     * this is what the names of the machine's own files begin with ("lab/esxi01."). */
+    const char *by_hand;
 } IrekoQemuHost;
 
-/* The machine's EFI variables and VNC password, files of its folder that the command line names. */
+/* Where Debian has OVMF's code, and the variables to begin with. */
+#define IREKO_QEMU_OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
+#define IREKO_QEMU_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"
+
+/* The machine's EFI variables, VNC password and screen: files of its own that the command line
+ * names. */
 #define IREKO_QEMU_EFI_VARS   "efivars.fd"
 #define IREKO_QEMU_VNC_SECRET "vnc.secret"
+#define IREKO_QEMU_VNC_SOCKET "vnc"
 
-/* Whether the machine boots by EFI: a built-in image has an entry of its own and needs no firmware's
- * help. */
+/* The name of FILE, one of those, for HOST. Free with g_free. */
+char *
+ireko_qemu_own_file(const IrekoQemuHost *host, const char *file);
+
+/* Whether the machine boots by EFI: a built-in image has an entry of its own and needs no
+ * firmware's help. */
 bool
 ireko_qemu_wants_efi(const IrekoSpec *spec);
 
@@ -31,8 +46,8 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
 bool
 ireko_qemu_add_disks(GPtrArray *argv, const IrekoSpec *spec, GError **error);
 
-/* OPTION and its value. Nothing that comes from a file may be in FORMAT's arguments unless QEMU takes
- * the whole value as it stands: QEMU reads commas. */
+/* OPTION and its value. Nothing that comes from a file may be in FORMAT's arguments unless QEMU
+ * takes the whole value as it stands: QEMU reads commas. */
 void
 ireko_qemu_add(GPtrArray *argv, const char *option, const char *format, ...) G_GNUC_PRINTF(3, 4);
 

@@ -82,7 +82,7 @@ probe(char **ret_version, GError **error)
 static const struct {
     const char *code, *vars;
 } firmware[] = {
-    {"/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"},
+    {IREKO_QEMU_OVMF_CODE, IREKO_QEMU_OVMF_VARS},
     {"/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"},
 };
 
