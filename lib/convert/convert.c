@@ -99,6 +99,15 @@ ireko_account_say(Account *account,
     row->outcome = outcomes[outcome];
 }
 
+void
+ireko_account_say_each(
+    Account *account, const char *device, const char *attrs, Outcome outcome, const char *how)
+{
+    g_auto(GStrv) each = g_strsplit(attrs, " ", -1);
+    for (char **attr = each; *attr != NULL; attr++)
+        ireko_account_say(account, device, *attr, outcome, "%s", how);
+}
+
 const char *
 ireko_account_get(const Account *account, const char *device, const char *attr)
 {
@@ -159,9 +168,10 @@ ireko_convert(
         text = ireko_convert_to_libvirt(&account);
         break;
     case IREKO_AS_QEMU:
+        text = ireko_convert_to_qemu(&account, error);
+        break;
     case IREKO_AS_VIRTUALBOX:
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
-                    "%s: cannot be said in the words of %s", file, target_names[target]);
+        text = ireko_convert_to_virtualbox(&account);
         break;
     }
     if (text == NULL)

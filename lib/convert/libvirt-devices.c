@@ -2,13 +2,12 @@
  * libvirt domain. */
 #include <string.h>
 
+#include "convert/extras.h"
 #include "convert/libvirt.h"
 
 #define NETWORK    "^[^/[:cntrl:]]+\\z"       /* the name of a libvirt network */
 #define BRIDGE     "^[[:alnum:]_.-]{1,15}\\z" /* of a network device (IFNAMSIZ) */
-#define PARALLELS  3
-#define FOLDERS    16 /* shared folders that are looked for */
-#define VNC_SECRET 8  /* bytes of a password that RFB takes */
+#define VNC_SECRET 8                          /* bytes of a password that RFB takes */
 #define VRAM_MAX   (1u << 30)
 
 /* ---- network cards ---- */
@@ -75,17 +74,7 @@ say_card(Domain *d, const IrekoNic *nic, const char *device, const Network *netw
                           network->name);
     ireko_account_say(account, device, "startConnected", CARRIED, "link state='%s'",
                       nic->start_connected ? "up" : "down");
-    static const char *const attrs[] = {"address", "generatedAddress"};
-    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++) {
-        const char *address = ireko_account_get(account, device, attrs[i]);
-        g_autofree char *plain = address == NULL ? NULL : g_ascii_strdown(address, -1);
-        bool counts = plain != NULL && nic->mac != NULL &&
-                      strcmp(g_strdelimit(plain, "-", ':'), nic->mac) == 0;
-        ireko_account_say(account, device, attrs[i], counts ? CARRIED : DROPPED,
-                          counts ? "mac address" : "the other address counts");
-    }
-    ireko_account_say(account, device, "addressType", CARRIED,
-                      nic->mac != NULL ? "mac address" : "libvirt makes an address up");
+    ireko_extra_say_mac(account, device, nic->mac, "mac address");
 }
 
 void
@@ -110,60 +99,37 @@ ireko_libvirt_cards(Domain *d)
 
 /* ---- serial and parallel ports ---- */
 
-/* "telnet://host:7001", "tcp://:7001", "host:7001" taken apart; false where there is no port. */
-static bool
-read_address(const char *uri, bool *ret_telnet, char **ret_host, char **ret_port)
-{
-    const char *rest = strstr(uri, "://");
-    rest = rest != NULL ? rest + 3 : uri;
-    const char *colon = strrchr(rest, ':');
-    guint64 port = 0;
-    if (colon == NULL || !g_ascii_string_to_unsigned(colon + 1, 10, 1, 65535, &port, NULL))
-        return false;
-    *ret_telnet = g_ascii_strncasecmp(uri, "telnet", 6) == 0;
-    *ret_host = colon == rest ? NULL : g_strndup(rest, (size_t)(colon - rest));
-    *ret_port = g_strdup(colon + 1);
-    return true;
-}
-
-static bool
-is_client(const Domain *d, const char *device, const char *attr)
-{
-    const char *end = ireko_account_get(d->account, device, attr);
-    return end != NULL && g_ascii_strcasecmp(end, "client") == 0;
-}
-
 /* <serial type='tcp'>; false where the .vmx does not say a port. */
 static bool
 write_tcp(Domain *d, const char *device, const char *file)
 {
-    bool telnet = false;
-    g_autofree char *host = NULL, *port = NULL;
-    if (file == NULL || !read_address(file, &telnet, &host, &port))
+    Remote remote = {0};
+    if (file == NULL || !ireko_extra_remote(file, &remote))
         return false;
-    bool client = is_client(d, device, "network.endPoint");
+    bool client = ireko_extra_is_client(d->account, device, "network.endPoint");
     const char *fallback = client ? "127.0.0.1" : "0.0.0.0";
-    g_autofree char *sayable = ireko_xml_sayable(host != NULL ? host : fallback, true, NULL);
+    const char *mode = client ? "connect" : "bind";
+    g_autofree char *named = remote.host;
+    g_autofree char *host = ireko_xml_sayable(named != NULL ? named : fallback, true, NULL);
     ireko_xml_open(d->xml, "serial", "type", "tcp", NULL);
-    ireko_xml_leaf(d->xml, "source", "mode", client ? "connect" : "bind", "host", sayable,
-                   "service", port, NULL);
-    ireko_xml_leaf(d->xml, "protocol", "type", telnet ? "telnet" : "raw", NULL);
-    ireko_account_say(d->account, device, "fileName", CARRIED, "source host='%s' service='%s'",
-                      sayable, port);
-    ireko_account_say(d->account, device, "network.endPoint", CARRIED, "source mode='%s'",
-                      client ? "connect" : "bind");
+    ireko_xml_leaf(d->xml, "source", "mode", mode, "host", host, "service",
+                   ireko_xml_format(d->xml, "%u", remote.port), NULL);
+    ireko_xml_leaf(d->xml, "protocol", "type", remote.telnet ? "telnet" : "raw", NULL);
+    ireko_account_say(d->account, device, "fileName", CARRIED, "source host='%s' service='%u'",
+                      host, remote.port);
+    ireko_account_say(d->account, device, "network.endPoint", CARRIED, "source mode='%s'", mode);
     return true;
 }
 
 static void
 write_pipe(Domain *d, const char *device, const char *file)
 {
-    bool client = is_client(d, device, "pipe.endPoint");
+    bool client = ireko_extra_is_client(d->account, device, "pipe.endPoint");
+    const char *mode = client ? "connect" : "bind";
     g_autofree char *path = ireko_libvirt_path(d, device, "fileName", file);
     ireko_xml_open(d->xml, "serial", "type", "unix", NULL);
-    ireko_xml_leaf(d->xml, "source", "mode", client ? "connect" : "bind", "path", path, NULL);
-    ireko_account_say(d->account, device, "pipe.endPoint", CARRIED, "source mode='%s'",
-                      client ? "connect" : "bind");
+    ireko_xml_leaf(d->xml, "source", "mode", mode, "path", path, NULL);
+    ireko_account_say(d->account, device, "pipe.endPoint", CARRIED, "source mode='%s'", mode);
 }
 
 /* Opens <serial> with what is behind the port; whether it is what the .vmx asks for. */
@@ -208,23 +174,19 @@ static void
 write_parallel(Domain *d, unsigned number)
 {
     const char *device = ireko_xml_format(d->xml, "parallel%u", number);
-    const char *file = ireko_account_get(d->account, device, "fileName");
-    const char *kind = ireko_account_get(d->account, device, "fileType");
-    if (!ireko_account_flag(d->account, device, "present", false))
+    const char *file = NULL;
+    if (!ireko_extra_parallel(d->account, device, &file))
         return;
-    bool behind = file != NULL && *file != '\0' &&
-                  ireko_account_flag(d->account, device, "startConnected", true);
-    bool host = kind == NULL || g_ascii_strcasecmp(kind, "device") == 0;
-    ireko_xml_open(d->xml, "parallel", "type", !behind ? "null" : host ? "dev" : "file", NULL);
-    if (behind) {
+    bool host = file != NULL && g_str_has_prefix(file, "/dev/");
+    ireko_xml_open(d->xml, "parallel", "type", file == NULL ? "null" : host ? "dev" : "file", NULL);
+    if (file != NULL) {
         g_autofree char *path = ireko_libvirt_path(d, device, "fileName", file);
         ireko_xml_leaf(d->xml, "source", "path", path, NULL);
     }
     ireko_xml_leaf(d->xml, "target", "port", ireko_xml_format(d->xml, "%u", number), NULL);
     ireko_xml_close(d->xml);
-    static const char *const attrs[] = {"present", "fileType", "startConnected"};
-    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++)
-        ireko_account_say(d->account, device, attrs[i], CARRIED, "parallel, port %u", number);
+    ireko_account_say_each(d->account, device, "present fileType startConnected", CARRIED,
+                           "parallel");
 }
 
 /* ---- USB, sound ---- */
@@ -251,16 +213,17 @@ write_usb(Domain *d)
 static void
 write_sound(Domain *d)
 {
-    const char *named = ireko_account_get(d->account, "sound", "virtualDev");
-    if (!ireko_account_flag(d->account, "sound", "present", false))
+    static const char *const models[] = {
+        [SOUND_ES1371] = "es1370", [SOUND_HDA] = "ich6", [SOUND_SB16] = "sb16"};
+    Sound sound = ireko_extra_sound(d->account);
+    if (sound == SOUND_NONE)
         return;
-    bool hda = named != NULL && g_ascii_strcasecmp(named, "hdaudio") == 0;
-    bool sb16 = named != NULL && g_ascii_strcasecmp(named, "sb16") == 0;
-    const char *model = hda ? "ich6" : sb16 ? "sb16" : "es1370";
-    ireko_xml_leaf(d->xml, "sound", "model", model, NULL);
-    ireko_account_say(d->account, "sound", "present", CARRIED, "sound model='%s'", model);
-    ireko_account_say(d->account, "sound", "virtualDev", hda || sb16 ? CARRIED : APPROXIMATED,
-                      hda || sb16 ? "sound model" : "sound model='es1370', the ES1371's sibling");
+    bool near = sound == SOUND_ES1371;
+    ireko_xml_leaf(d->xml, "sound", "model", models[sound], NULL);
+    ireko_account_say(d->account, "sound", "present", CARRIED, "sound model='%s'", models[sound]);
+    ireko_account_say(d->account, "sound", "virtualDev", near ? APPROXIMATED : CARRIED,
+                      near ? "sound model='%s', the ES1371's sibling" : "sound model='%s'",
+                      models[sound]);
 }
 
 void
@@ -269,7 +232,7 @@ ireko_libvirt_ports(Domain *d)
     write_usb(d);
     for (unsigned i = 0; i < d->machine->serials->len; i++)
         write_serial(d, g_ptr_array_index(d->machine->serials, i));
-    for (unsigned n = 0; n < PARALLELS; n++)
+    for (unsigned n = 0; n < IREKO_PARALLELS; n++)
         write_parallel(d, n);
     write_sound(d);
 }
@@ -334,18 +297,15 @@ write_vnc(Domain *d)
 static void
 write_video(Domain *d)
 {
-    const char *bytes = ireko_account_get(d->account, "svga", "vramSize");
-    guint64 vram = 0;
-    bool sized =
-        bytes != NULL && g_ascii_string_to_unsigned(bytes, 10, 1u << 20, VRAM_MAX, &vram, NULL);
+    unsigned vram = ireko_extra_vram(d->account, VRAM_MAX);
     ireko_xml_open(d->xml, "video", NULL);
     ireko_xml_leaf(d->xml, "model", "type", "vmvga", "vram",
-                   sized ? ireko_xml_format(d->xml, "%u", (unsigned)(vram / 1024)) : NULL, "heads",
-                   "1", "primary", "yes", NULL);
+                   vram != 0 ? ireko_xml_format(d->xml, "%u", vram / 1024) : NULL, "heads", "1",
+                   "primary", "yes", NULL);
     ireko_xml_close(d->xml);
     ireko_account_say(d->account, "svga", "present", CARRIED, "video model type='vmvga'");
-    ireko_account_say(d->account, "svga", "vramSize", sized ? CARRIED : DROPPED,
-                      sized ? "video model vram" : "must be bytes, from 1 MiB to 1 GiB");
+    ireko_account_say(d->account, "svga", "vramSize", vram != 0 ? CARRIED : DROPPED,
+                      vram != 0 ? "video model vram" : "must be bytes, from 1 MiB to 1 GiB");
 }
 
 /* The screen is always there in VMware's own window; a socket of its own is what virt-viewer finds.
@@ -376,34 +336,26 @@ static void
 write_folder(Domain *d, unsigned number)
 {
     const char *device = ireko_xml_format(d->xml, "sharedFolder%u", number);
-    const char *path = ireko_account_get(d->account, device, "hostPath");
-    const char *name = ireko_account_get(d->account, device, "guestName");
-    if (!ireko_account_flag(d->account, device, "present", false) ||
-        !ireko_account_flag(d->account, device, "enabled", true) || path == NULL || name == NULL ||
-        *name == '\0')
+    Folder folder = {0};
+    if (!ireko_extra_folder(d->account, device, &folder))
         return;
-    g_autofree char *host = ireko_libvirt_path(d, device, "hostPath", path);
-    g_autofree char *tag = ireko_xml_sayable(name, true, NULL);
-    bool writable = ireko_account_flag(d->account, device, "writeAccess", false);
+    g_autofree char *host = ireko_libvirt_path(d, device, "hostPath", folder.path);
+    g_autofree char *tag = ireko_xml_sayable(folder.name, true, NULL);
     ireko_xml_open(d->xml, "filesystem", "type", "mount", "accessmode", "mapped", NULL);
     ireko_xml_leaf(d->xml, "source", "dir", host, NULL);
     ireko_xml_leaf(d->xml, "target", "dir", tag, NULL);
-    if (!writable)
+    if (!folder.writable)
         ireko_xml_leaf(d->xml, "readonly", NULL);
     ireko_xml_close(d->xml);
-    ireko_account_say(d->account, device, "present", APPROXIMATED,
-                      "filesystem: 9p, where the guest has VMware's hgfs");
-    ireko_account_say(d->account, device, "enabled", CARRIED, "filesystem");
+    ireko_extra_say_folder(d->account, device, &folder,
+                           "filesystem: 9p, where the guest has VMware's hgfs");
     ireko_account_say(d->account, device, "guestName", CARRIED, "target dir='%s'", tag);
-    ireko_account_say(d->account, device, "readAccess", CARRIED, "filesystem");
-    ireko_account_say(d->account, device, "writeAccess", CARRIED,
-                      writable ? "filesystem" : "filesystem/readonly");
 }
 
 void
 ireko_libvirt_displays(Domain *d)
 {
     write_screen(d);
-    for (unsigned n = 0; n < FOLDERS; n++)
+    for (unsigned n = 0; n < IREKO_FOLDERS; n++)
         write_folder(d, n);
 }

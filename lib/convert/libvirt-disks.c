@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "convert/extras.h"
 #include "convert/libvirt.h"
 
 #define CONTROLLERS 4
@@ -217,8 +218,7 @@ write_sharing(Domain *d, const IrekoDisk *disk)
     const char *how = shared ? "shareable" : "the disk is not shared";
     if (shared)
         ireko_xml_leaf(d->xml, "shareable", NULL);
-    ireko_account_say(d->account, disk->device, "shared", CARRIED, "%s", how);
-    ireko_account_say(d->account, disk->device, "sharing", CARRIED, "%s", how);
+    ireko_account_say_each(d->account, disk->device, "shared sharing", CARRIED, how);
 }
 
 static void
@@ -244,10 +244,8 @@ static void
 say_medium(Domain *d, const IrekoDisk *disk)
 {
     Account *account = d->account;
-    static const char *const attrs[] = {"startConnected", "autodetect", "clientDevice"};
-    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++)
-        ireko_account_say(account, disk->device, attrs[i], CARRIED,
-                          disk->file == NULL ? "an empty drive" : "the drive holds its medium");
+    ireko_account_say_each(account, disk->device, "startConnected autodetect clientDevice", CARRIED,
+                           disk->file == NULL ? "an empty drive" : "the drive holds its medium");
     if (disk->file == NULL)
         ireko_account_say(account, disk->device, "fileName", CARRIED, "an empty drive");
     g_autofree char *make = g_strconcat("ireko.", disk->device, NULL);
@@ -304,28 +302,21 @@ write_disk(Disks *s, const IrekoDisk *disk)
 static void
 write_floppy(Domain *d, unsigned number)
 {
-    Account *account = d->account;
-    const char *device = ireko_xml_format(d->xml, "floppy%u", number);
-    if (!ireko_account_flag(account, device, "present", false))
+    const char *device = ireko_xml_format(d->xml, "floppy%u", number), *file = NULL;
+    if (!ireko_extra_floppy(d->account, device, &file))
         return;
-    const char *file = ireko_account_get(account, device, "fileName");
-    bool connected = ireko_account_flag(account, device, "startConnected", true) &&
-                     !ireko_account_flag(account, device, "clientDevice", false);
-    bool filled = file != NULL && *file != '\0' && connected;
-    bool block = filled && g_str_has_prefix(file, "/dev/");
+    bool block = file != NULL && g_str_has_prefix(file, "/dev/");
     ireko_xml_open(d->xml, "disk", "type", block ? "block" : "file", "device", "floppy", NULL);
     ireko_xml_leaf(d->xml, "driver", "name", "qemu", "type", "raw", NULL);
-    if (filled) {
+    if (file != NULL) {
         g_autofree char *path = ireko_libvirt_path(d, device, "fileName", file);
         ireko_xml_leaf(d->xml, "source", block ? "dev" : "file", path, NULL);
     }
     ireko_xml_leaf(d->xml, "target", "dev", number == 0 ? "fda" : "fdb", "bus", "fdc", NULL);
     ireko_xml_close(d->xml);
-
-    static const char *const attrs[] = {"present", "fileType", "startConnected", "clientDevice"};
-    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++)
-        ireko_account_say(account, device, attrs[i], CARRIED,
-                          filled ? "disk device='floppy'" : "disk device='floppy', empty");
+    ireko_account_say_each(d->account, device, "present fileType startConnected clientDevice",
+                           CARRIED,
+                           file != NULL ? "disk device='floppy'" : "disk device='floppy', empty");
 }
 
 /* ---- the whole ---- */
@@ -352,7 +343,7 @@ ireko_libvirt_disks(Domain *d)
                 write_disk(&s, disk);
         }
     }
-    for (unsigned n = 0; n < 2; n++)
+    for (unsigned n = 0; n < IREKO_FLOPPIES; n++)
         write_floppy(d, n);
     write_controllers(&s);
 }

@@ -65,14 +65,9 @@ write_genid(Domain *d)
 {
     g_autofree char *genid = make_genid(ireko_account_get(d->account, "vm", "genid"),
                                         ireko_account_get(d->account, "vm", "genidX"));
-    static const char *const attrs[] = {"genid", "genidX"};
-    for (size_t i = 0; i < G_N_ELEMENTS(attrs); i++) {
-        if (genid != NULL)
-            ireko_account_say(d->account, "vm", attrs[i], CARRIED, "genid %s", genid);
-        else
-            ireko_account_say(d->account, "vm", attrs[i], DROPPED,
-                              "it takes both vm.genid and vm.genidX, numbers of 64 bits");
-    }
+    const char *how = genid != NULL ? genid : "it takes both vm.genid and vm.genidX";
+    ireko_account_say_each(d->account, "vm", "genid genidX", genid != NULL ? CARRIED : DROPPED,
+                           how);
     if (genid != NULL)
         ireko_xml_text(d->xml, "genid", genid, NULL);
 }

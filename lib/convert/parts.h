@@ -35,6 +35,11 @@ ireko_account_say(Account *account,
                   const char *format,
                   ...) G_GNUC_PRINTF(5, 6);
 
+/* The same of each of ATTRS, names parted by blanks. */
+void
+ireko_account_say_each(
+    Account *account, const char *device, const char *attrs, Outcome outcome, const char *how);
+
 /* The value of DEVICE.ATTR, or NULL. Lives as long as the account. */
 const char *
 ireko_account_get(const Account *account, const char *device, const char *attr);
@@ -60,5 +65,12 @@ ireko_account_settle(Account *account);
 
 char *
 ireko_convert_to_libvirt(Account *account);
+
+/* NULL: what QEMU cannot give, as ireko_qemu_argv says. */
+char *
+ireko_convert_to_qemu(Account *account, GError **error);
+
+char *
+ireko_convert_to_virtualbox(Account *account);
 
 G_END_DECLS

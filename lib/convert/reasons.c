@@ -5,6 +5,8 @@
  * or nothing outside VMware has the thing. The table says which; its first row that fits counts. */
 #include <string.h>
 
+#include <ireko/book.h>
+
 #include "base/text.h"
 #include "convert/parts.h"
 
@@ -30,7 +32,6 @@ static const Reason reasons[] = {
     {"vhv.*", "no PCI device is passed through"},
     {"vmx.allownested", "obsolete since 2010: write vhv.enable"},
     {"monitor_control.vt32", "obsolete since 2010: write vhv.enable"},
-    {"monitor.phys_bits_used", OWN},
     {"monitor.*", MONITOR},
     {"monitor_control.*", MONITOR},
     {"featmask.*", MASK},
@@ -42,13 +43,13 @@ static const Reason reasons[] = {
     {"cpuid.*", MASK},
     {"vbs.*", "virtualisation-based security is the guest's own setting: vhv, vvtd, EFI and secure "
               "boot are what it needs"},
+    {"vpmc.enable", "there are no virtual performance counters"},
     {"vpmc.*", "how counters freeze is the host's affair"},
     {"vvtd.*", "no IOMMU is asked for"},
     {"numa.*", "the guest gets one NUMA node"},
     {"vcpu.hotadd", "CPUs are not added while the machine runs"},
     {"mem.hotadd", "memory is not added while the machine runs"},
-    {"sched.cpu.units", OWN},
-    {"sched.swap.derivedname", OWN},
+    {"sched.cpu.affinity", "CPUs are not pinned"},
     {"sched.mem.pshare.*", "page sharing has no salt elsewhere"},
     {"sched.*", SHARES},
     {"memtrimrate", "the host manages freed memory"},
@@ -61,25 +62,21 @@ static const Reason reasons[] = {
     {"uefi.*", "it takes firmware = \"efi\""},
     {"chipset.*", "the board is the usual one"},
     {"rtc.*", "the clock is the host's, in UTC"},
+    {"vm.genid*", "there is no generation ID"},
+    {"smbios.reflecthost", "the host's SMBIOS is not handed to guests"},
     {"smbios.*", "SMBIOS texts are not carried"},
     {"disk.enableuuid", "VMware's serial numbers are in its disks' descriptors, not in the .vmx"},
-    {"hpet*", OWN},
 
     {"*.pcislotnumber", SLOT},
     {"pcibridge*", "PCI bridges are put in where they are needed"},
     {"scsi*.saswwid", "world wide names are made anew"},
-    {"*:*.redo", OWN},
     {"*:*.digestenabled", "VMware's disk digests have no counterpart"},
     {"*:*.ctkenabled", "changed blocks are not tracked"},
-    {"*:*.exclusive", OWN},
     {"*.sharedbus", "a SCSI bus belongs to one machine"},
     {"*.allowguestconnectioncontrol", TOOLS},
     {"nvme*.subnqnuuid", "NVMe names are made anew"},
 
-    {"ethernet*.generatedaddressoffset", OWN},
     {"ethernet*.checkmacaddress", "no address is refused"},
-    {"ethernet*.displayname", OWN},
-    {"ethernet*.uptcompatibility", OWN},
     {"ethernet*.linkstatepropagation.*", "a card's link is the machine's own"},
     {"ethernet*.wakeonpcktrcv", "cards do not wake a machine"},
     {"ethernet*.nopromisc", "promiscuous mode is the network's affair"},
@@ -94,17 +91,9 @@ static const Reason reasons[] = {
     {"serial*.vspc", "there is no virtual serial port concentrator"},
     {"serial*.*endpoint", "there is nothing of that kind behind the port"},
     {"serial*.trynorxloss", "a port is as reliable as what is behind it"},
-    {"serial*.*", OWN},
-    {"parallel*.*", OWN},
-    {"floppy*.*", OWN},
     {"svga.*", "the display has one screen and no 3D"},
     {"mks.*", "the display has one screen and no 3D"},
     {"remotedisplay.vnc.*", "VNC has no such setting here"},
-    {"remotedisplay.*", OWN},
-    {"usb*", OWN},
-    {"ehci*", OWN},
-    {"sound.*", OWN},
-    {"sharedfolder*", OWN},
     {"pcipassthru*", "which device of the host that is, the .vmx says in VMware's words alone"},
     {"guestinfo.*", GUEST},
     {"tools.synctime", TOOLS},
@@ -158,8 +147,8 @@ settle_row(const Account *account, IrekoConverted *row, const IrekoKeyNote *note
     }
     g_autofree char *lower = g_ascii_strdown(row->key, -1);
     const char *reason = reason_for(lower);
-    bool own =
-        note->status == IREKO_KEY_BOOKKEEPING && (reason == NULL || strcmp(reason, OWN) == 0);
+    const IrekoKey *known = ireko_book_find(row->key);
+    bool own = reason == NULL && known != NULL && known->carry == IREKO_BOOKKEEPING;
     if (says_absent(account, row->key)) {
         row->outcome = "carried";
         row->how = g_strdup("the device is not there");
