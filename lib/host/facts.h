@@ -97,6 +97,11 @@ ireko_facts_read(const IrekoHostSource *source, GError **error);
 IrekoFacts *
 ireko_facts_here(GError **error);
 
+/* How fast this machine's time stamp counter counts, in kHz; 0 where it has none. Takes 20 ms the
+ * first time. */
+unsigned
+ireko_tsc_khz(void);
+
 void
 ireko_facts_free(IrekoFacts *facts); /* NULL is fine */
 

@@ -81,6 +81,14 @@ find_image(const IrekoLayer *layer, const char *name, GError **error)
     return image;
 }
 
+/* Under TCG a guest gets its clock wrong on a busy host (host/tsc.c); on KVM, kvmclock tells it. */
+static char *
+clock_parameter(const IrekoLayer *layer)
+{
+    unsigned khz = layer->accel == IREKO_ACCEL_TCG ? ireko_tsc_khz() : 0;
+    return khz > 0 ? g_strdup_printf(" tsc_early_khz=%u", khz) : g_strdup("");
+}
+
 static bool
 prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
 {
@@ -91,8 +99,9 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
         g_prefix_error(error, "%s: ", node->machine->file);
         return false;
     }
-    start->cmdline = g_strdup_printf("%s ireko.name=%s ireko.path=%s", start->image->cmdline,
-                                     node->name, node->path);
+    g_autofree char *clock = clock_parameter(layer);
+    start->cmdline = g_strdup_printf("%s%s ireko.name=%s ireko.path=%s", start->image->cmdline,
+                                     clock, node->name, node->path);
     start->boot = (IrekoBoot){.kernel = start->image->kernel,
                               .initrd = start->image->initrd,
                               .root = start->image->root,

@@ -87,6 +87,20 @@ def console_answers(place, path):
     assert process.wait(20) == 0
 
 
+def clocks_keep_time(place):
+    """A layer whose clock runs fast or slow breaks every timeout in it."""
+    def uptimes():
+        began = time.monotonic()
+        said = [float(place.ireko("exec", path, "--", "cat", "/proc/uptime").stdout.split()[0])
+                for path in PATHS]
+        return said, began, time.monotonic()
+    first, began, asked = uptimes()
+    time.sleep(5)
+    last, again, ended = uptimes()
+    for path, before, after in zip(PATHS, first, last):
+        assert 0.8 * (again - asked) < after - before < 1.2 * (ended - began), f"{path}: {after - before} s"
+
+
 def test_workshop(place):
     """The workshop: every promise held three hypervisors deep; asked, killed, repaired, ended."""
     nest = json.loads(up(place, WORKSHOP, "--json").stdout)
@@ -96,6 +110,7 @@ def test_workshop(place):
     check_workshop(place.nest("verify", "workshop"))
     check_workshop(place.nest("ps"))
     exec_at_each_depth(place)
+    clocks_keep_time(place)
     console_answers(place, PATHS[2])
     again = place.nest("up", WORKSHOP)
     check_workshop(again)
