@@ -1,9 +1,12 @@
 /* cli/cli.h - what the verbs share. The command line sees only <ireko/...>. */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 
 #include <ireko/lab.h>
+
+struct libscols_table;
 
 #define EXIT_DONE  0
 #define EXIT_NO    1 /* failed, or the answer is no */
@@ -103,9 +106,30 @@ char *
 tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned width);
 
 /* What CHECK is called for people: "hardware assist", "scsi0:1 SSD"; free with g_free. */
-char *cli_check_words(const IrekoCheck *check);
+char *
+cli_check_words(const IrekoCheck *check);
 
-/* words.c: what a nest has proven, in words, or what broke and how to mend it; what to try next. */
+/* <libsmartcols.h>: a table without columns yet, for a terminal of WIDTH columns (0: as wide as it
+ * gets); its text, without blanks at the ends of lines; free with g_free. */
+struct libscols_table *
+cli_table_new(bool colour, unsigned width);
+char *
+cli_table_to_text(struct libscols_table *table);
+
+/* words.c: TEXT as lines of at most WIDTH columns (0: one line), its blanks and line ends taken as
+ * one, broken between words; those after the first begin with MARGIN. Free with g_free. */
+char *
+cli_wrap(const char *text, unsigned width, const char *margin);
+
+/* The columns of the terminal FD; 0 where it is none. */
+unsigned
+cli_width(int fd);
+
+/* Prints DOCUMENT, a reference of which is taken. */
+void
+cli_print_json(json_t *document);
+
+/* What a nest has proven, in words, or what broke and how to mend it; what to try next. */
 void
 words_print(const IrekoNest *nest);
 
@@ -114,7 +138,9 @@ int
 cli_print_nest(const IrekoNest *nest, bool json);
 
 /* What the .vmx files of LAB ask for and will not get, on standard error. */
-void cli_print_notes(const IrekoLab *lab);
+void
+cli_print_notes(const IrekoLab *lab);
 
 /* What RUN would start (--dry-run); returns the exit status. */
-int cli_print_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);
+int
+cli_print_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);

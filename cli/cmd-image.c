@@ -1,7 +1,6 @@
 /* cli/cmd-image.c - ireko image build|list. */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <ireko/image.h>
@@ -54,11 +53,7 @@ print_json(const GPtrArray *images)
                                               image->hash, "kernel", image->kernel, "initrd",
                                               image->initrd, "root", image->root));
     }
-    json_t *document = json_pack("{s:s,s:o}", "schema", "ireko.images/1", "images", list);
-    char *text = json_dumps(document, JSON_INDENT(1));
-    (void)puts(text);
-    free(text);
-    json_decref(document);
+    cli_print_json(json_pack("{s:s,s:o}", "schema", "ireko.images/1", "images", list));
 }
 
 static int

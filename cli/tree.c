@@ -106,22 +106,30 @@ add_machine(struct libscols_table *table, struct libscols_line *parent, const Ir
     return line;
 }
 
-static struct libscols_table *
-new_table(bool colour, unsigned width)
+struct libscols_table *
+cli_table_new(bool colour, unsigned width)
 {
+    (void)scols_init_debug(0);
     struct libscols_table *table = scols_new_table();
     (void)scols_table_enable_colors(table, colour);
-    (void)scols_table_new_column(table, "MACHINE", 0, SCOLS_FL_TREE);
-    (void)scols_table_new_column(table, "PROMISED", 0, 0);
-    (void)scols_table_new_column(table, "SEEN", 0, 0);
-    (void)scols_table_new_column(table, " ", 0, 0);
-    (void)scols_table_new_column(table, "EVIDENCE", 0, width > 0 ? SCOLS_FL_TRUNC : 0);
     if (width > 0) {
         (void)scols_table_set_termforce(table, SCOLS_TERMFORCE_ALWAYS);
         (void)scols_table_set_termwidth(table, width);
     } else {
         (void)scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     }
+    return table;
+}
+
+static struct libscols_table *
+new_tree(bool colour, unsigned width)
+{
+    struct libscols_table *table = cli_table_new(colour, width);
+    (void)scols_table_new_column(table, "MACHINE", 0, SCOLS_FL_TREE);
+    (void)scols_table_new_column(table, "PROMISED", 0, 0);
+    (void)scols_table_new_column(table, "SEEN", 0, 0);
+    (void)scols_table_new_column(table, " ", 0, 0);
+    (void)scols_table_new_column(table, "EVIDENCE", 0, width > 0 ? SCOLS_FL_TRUNC : 0);
     return table;
 }
 
@@ -136,10 +144,19 @@ trim_lines(const char *text)
 }
 
 char *
+cli_table_to_text(struct libscols_table *table)
+{
+    char *text = NULL;
+    (void)scols_print_table_to_string(table, &text);
+    char *trimmed = trim_lines(text != NULL ? text : "");
+    free(text);
+    return trimmed;
+}
+
+char *
 tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned width)
 {
-    (void)scols_init_debug(0);
-    struct libscols_table *table = new_table(colour, width);
+    struct libscols_table *table = new_tree(colour, width);
     struct libscols_line *lines[IREKO_PATH_DEPTH_MAX + 1] = {NULL};
     for (unsigned i = 0; i < reports->len; i++) {
         const IrekoReport *report = reports->pdata[i];
@@ -148,10 +165,7 @@ tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned 
         for (unsigned k = 0; k < report->checks->len; k++)
             add_check(table, lines[level], report->checks->pdata[k]);
     }
-    char *text = NULL;
-    (void)scols_print_table_to_string(table, &text);
-    g_autofree char *trimmed = trim_lines(text != NULL ? text : "");
-    free(text);
+    g_autofree char *text = cli_table_to_text(table);
     scols_unref_table(table);
-    return g_strconcat(title, "\n", trimmed, "\n", NULL);
+    return g_strconcat(title, "\n", text, "\n", NULL);
 }

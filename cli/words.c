@@ -1,25 +1,16 @@
 /* cli/words.c - a nest's outcome in words: what was proven, or what broke and how to mend it. */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-static void
-say(const char *format, ...) G_GNUC_PRINTF(1, 2);
-
-/* Prints a paragraph, its blanks and line ends taken as one; on a terminal it is broken between
- * words, and what belongs to an item ("- ...") is set in. */
-static void
-say(const char *format, ...)
+char *
+cli_wrap(const char *text, unsigned width, const char *margin)
 {
-    va_list args;
-    va_start(args, format);
-    g_autofree char *text = g_strdup_vprintf(format, args);
-    va_end(args);
-    unsigned width = cli_is_terminal(STDOUT_FILENO) ? cli_columns() : 0;
-    const char *margin = g_str_has_prefix(text, "- ") ? "  " : "";
+    g_autoptr(GString) out = g_string_new(NULL);
     g_auto(GStrv) words = g_strsplit_set(text, " \t\n", -1);
     long column = 0;
     for (size_t i = 0; words[i] != NULL; i++) {
@@ -28,10 +19,42 @@ say(const char *format, ...)
             continue;
         bool breaks = width > 0 && column > 0 && column + 1 + len > (long)width;
         const char *gap = breaks ? margin : column > 0 ? " " : "";
-        (void)printf("%s%s%s", breaks ? "\n" : "", gap, words[i]);
+        g_string_append_printf(out, "%s%s%s", breaks ? "\n" : "", gap, words[i]);
         column = (breaks ? 0 : column) + (long)strlen(gap) + len;
     }
-    (void)putchar('\n');
+    g_string_append_c(out, '\n');
+    return g_string_free(g_steal_pointer(&out), FALSE);
+}
+
+void
+cli_print_json(json_t *document)
+{
+    char *text = json_dumps(document, JSON_INDENT(1));
+    (void)puts(text);
+    free(text);
+    json_decref(document);
+}
+
+unsigned
+cli_width(int fd)
+{
+    return cli_is_terminal(fd) ? cli_columns() : 0;
+}
+
+static void
+say(const char *format, ...) G_GNUC_PRINTF(1, 2);
+
+/* Prints a paragraph; on a terminal what belongs to an item ("- ...") is set in. */
+static void
+say(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    g_autofree char *text = g_strdup_vprintf(format, args);
+    va_end(args);
+    g_autofree char *lines =
+        cli_wrap(text, cli_width(STDOUT_FILENO), g_str_has_prefix(text, "- ") ? "  " : "");
+    (void)fputs(lines, stdout);
 }
 
 /* The check WHAT of REPORT, or NULL. */
