@@ -50,6 +50,15 @@ ireko_lab_name(const IrekoLab *lab);
 char **
 ireko_lab_notes(const IrekoLab *lab);
 
+/* The .vmx files of LAB, each once, in the order of the tree; free with g_strfreev. */
+char **
+ireko_lab_files(const IrekoLab *lab);
+
+/* The .vmx files of machines that run, and of the guests inside them: their real paths, each with
+ * the name of the lab; free with g_hash_table_unref. */
+GHashTable *
+ireko_lab_running_files(const IrekoHome *home);
+
 /* Every machine of the lab before anything is known: IrekoReport in the order of the tree; free
  * with g_ptr_array_unref. */
 GPtrArray *

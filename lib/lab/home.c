@@ -47,6 +47,7 @@ ireko_lab_free(IrekoLab *lab)
         return;
     g_free(lab->name);
     g_free(lab->source);
+    g_free(lab->folder);
     g_free(lab->accel);
     g_clear_pointer(&lab->nodes, g_ptr_array_unref);
     g_free(lab);

@@ -71,9 +71,11 @@ ireko_record_write(const IrekoHome *home, const IrekoLab *lab, GError **error)
 {
     g_autofree char *folder = lab_folder(home, lab->name);
     g_autofree char *path = g_build_filename(folder, "record.json", NULL);
+    g_autofree char *here = g_get_current_dir();
     g_autoptr(json_t) document =
-        json_pack("{s:s,s:s,s:s,s:s,s:o}", "schema", RECORD_SCHEMA, "name", lab->name, "source",
-                  lab->source, "accel", lab->accel, "machines", ireko_nodes_to_json(lab->nodes));
+        json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "schema", RECORD_SCHEMA, "name", lab->name, "source",
+                  lab->source, "folder", lab->folder != NULL ? lab->folder : here, "accel",
+                  lab->accel, "machines", ireko_nodes_to_json(lab->nodes));
     return write_json(path, document, error);
 }
 
@@ -100,10 +102,10 @@ ireko_record_read(const IrekoHome *home, const char *name, GError **error)
     g_autoptr(json_t) document = read_json(home, name, "record.json", error);
     if (document == NULL)
         return NULL;
-    const char *schema = NULL, *source = NULL, *accel = NULL;
+    const char *schema = NULL, *source = NULL, *folder = "/", *accel = NULL;
     json_t *machines = NULL;
-    if (json_unpack(document, "{s:s,s:s,s:s,s:o}", "schema", &schema, "source", &source, "accel",
-                    &accel, "machines", &machines) != 0 ||
+    if (json_unpack(document, "{s:s,s:s,s?s,s:s,s:o}", "schema", &schema, "source", &source,
+                    "folder", &folder, "accel", &accel, "machines", &machines) != 0 ||
         strcmp(schema, RECORD_SCHEMA) != 0) {
         g_set_error(
             error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
@@ -115,11 +117,13 @@ ireko_record_read(const IrekoHome *home, const char *name, GError **error)
     g_autoptr(IrekoLab) lab = g_new0(IrekoLab, 1);
     lab->name = g_strdup(name);
     lab->source = g_strdup(source);
+    lab->folder = g_strdup(folder);
     lab->accel = g_strdup(accel);
     lab->nodes = ireko_nodes_from_json(machines, "", 1, error);
     if (lab->nodes == NULL)
-        g_prefix_error(error, "the record of the lab '%s' is damaged ('ireko down %s' removes it): ",
-                       name, name);
+        g_prefix_error(error,
+                       "the record of the lab '%s' is damaged ('ireko down %s' removes it): ", name,
+                       name);
     return lab->nodes != NULL ? g_steal_pointer(&lab) : NULL;
 }
 
