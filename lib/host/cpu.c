@@ -61,6 +61,8 @@ read_names(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts
         facts->cpu_vendor = ireko_text_safe((const char *)order, strnlen((const char *)order, 12));
     } else {
         facts->cpu_vendor = ireko_host_cpuinfo(cpuinfo, "vendor_id");
+        if (facts->cpu_vendor == NULL)
+            facts->cpu_vendor = ireko_host_cpuinfo(cpuinfo, "vendor"); /* Itanium's name for it */
     }
 
     char brand[49] = "";
@@ -136,6 +138,29 @@ read_vmx(const IrekoHostSource *source, const char *cpuinfo, const char *how, Ir
         g_strdup_printf("%s; EPT %s by %s", how, facts->nested_paging ? "there" : "absent", where);
 }
 
+/* Processors whose assistance is of another kind: it is named for what it is. */
+static const struct {
+    const char *field, *part; /* of /proc/cpuinfo */
+    const char *evidence;
+} foreign[] = {
+    {"arch", "IA-64", "Itanium: its assistance is VT-i, which is neither VMX nor SVM"},
+    {"CPU implementer", "", "arm: its assistance is EL2, which is neither VMX nor SVM"},
+    {"vendor_id", "IBM/S390", "s390: its assistance is SIE, which is neither VMX nor SVM"},
+    {"cpu", "POWER", "POWER: its assistance is HV mode, which is neither VMX nor SVM"},
+    {"isa", "rv64", "RISC-V: its assistance is the H extension, which is neither VMX nor SVM"},
+};
+
+static const char *
+foreign_assistance(const char *cpuinfo)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(foreign); i++) {
+        g_autofree char *value = ireko_host_cpuinfo(cpuinfo, foreign[i].field);
+        if (value != NULL && strstr(value, foreign[i].part) != NULL)
+            return foreign[i].evidence;
+    }
+    return NULL;
+}
+
 static void
 read_assistance(const IrekoHostSource *source,
                 const char *cpuinfo,
@@ -162,7 +187,9 @@ read_assistance(const IrekoHostSource *source,
                                              "VMX clear: CPUID 1 ECX bit 5 of %08x",
                                              extended[ECX], basic[ECX]);
     } else {
-        facts->hv_evidence = g_strdup("/proc/cpuinfo: neither flag 'svm' nor 'vmx'");
+        const char *other = foreign_assistance(cpuinfo);
+        facts->hv_evidence =
+            g_strdup(other != NULL ? other : "/proc/cpuinfo: neither flag 'svm' nor 'vmx'");
     }
 }
 

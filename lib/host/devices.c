@@ -40,13 +40,18 @@ account_name(int root_fd, const char *path, unsigned id)
     return g_strdup_printf("%u", id);
 }
 
-/* "0660 root kvm EACCES" or "none" */
+/* "0660 root kvm EACCES", "none", or "denied" where its folder may not be read */
 static void
 take_told(const char *told, IrekoDevice *device)
 {
     if (strcmp(told, "none") == 0) {
         device->there = IREKO_READ_NO;
         device->open_errno = ENOENT;
+        return;
+    }
+    if (strcmp(told, "denied") == 0) {
+        device->there = IREKO_READ_DENIED;
+        device->open_errno = EACCES;
         return;
     }
     g_auto(GStrv) words = g_strsplit(told, " ", 4);

@@ -41,6 +41,7 @@ ireko_facts_new(void)
     IrekoFacts *facts = g_new0(IrekoFacts, 1);
     facts->hv_features = g_ptr_array_new_with_free_func(g_free);
     facts->kvm_params = g_ptr_array_new_with_free_func(g_free);
+    facts->kvm.open_errno = -1;
     facts->disks = g_ptr_array_new_with_free_func(free_disk);
     return facts;
 }

@@ -45,7 +45,8 @@ typedef struct {
     bool usable;            /* opened, a VM made, and a vCPU ran to HLT */
     char *cause;            /* a stable word of the contract where not usable, else NULL */
     char *evidence;         /* what was done, and how it answered */
-    IrekoRead nested_state; /* KVM_CAP_NESTED_STATE; not told from layer to layer */
+    int open_errno;         /* of opening /dev/kvm: 0: opened; -1: not known */
+    IrekoRead nested_state; /* KVM_CAP_NESTED_STATE. These two are not told to other layers */
 } IrekoKvmFact;
 
 typedef struct {

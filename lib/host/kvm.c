@@ -119,7 +119,9 @@ judge(const IrekoHostSource *source, const IrekoKvmTrial *trial, IrekoFacts *fac
         say(facts, NULL, trial->evidence);
         return;
     }
-    say(facts, trial->cause, g_strconcat(trial->evidence, other_hypervisor(source->root_fd), NULL));
+    const char *other = other_hypervisor(source->root_fd);
+    bool told = g_str_has_suffix(trial->evidence, other); /* a record has it in its words */
+    say(facts, trial->cause, g_strconcat(trial->evidence, told ? "" : other, NULL));
     g_free(trial->evidence);
 }
 
@@ -127,8 +129,9 @@ static void
 try_device(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts)
 {
     IREKO_AUTOFD fd = openat(source->root_fd, "dev/kvm", O_RDWR | O_CLOEXEC | O_NONBLOCK);
+    facts->kvm.open_errno = fd < 0 ? errno : 0;
     if (fd < 0) {
-        explain_refusal(source, cpuinfo, errno, facts);
+        explain_refusal(source, cpuinfo, facts->kvm.open_errno, facts);
         return;
     }
     IrekoKvmTrial trial = ireko_host_try_kvm(fd);
@@ -149,6 +152,7 @@ hear_of_device(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *f
     IrekoDevice device;
     ireko_host_device(source, "/dev/kvm", &device);
     const char *told = ireko_host_told(source, "kvm.trial");
+    facts->kvm.open_errno = device.open_errno;
     if (device.open_errno > 0) {
         explain_refusal(source, cpuinfo, device.open_errno, facts);
     } else if (told != NULL) {

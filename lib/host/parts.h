@@ -28,7 +28,7 @@ ireko_host_told(const IrekoHostSource *source, const char *key);
 bool
 ireko_host_told_number(const IrekoHostSource *source, const char *key, int64_t *ret_value);
 
-/* The same for "yes" and "no". */
+/* The same for "yes", "no" and "denied". */
 IrekoRead
 ireko_host_told_yes(const IrekoHostSource *source, const char *key);
 

@@ -125,8 +125,10 @@ ireko_host_cpuinfo(const char *text, const char *field)
         size_t line_len = strcspn(line, "\n");
         if (line_len == 0)
             return NULL; /* the second processor: the same again */
-        size_t name_len = strcspn(line, "\t:\n");
         const char *colon = memchr(line, ':', line_len);
+        size_t name_len = colon != NULL ? (size_t)(colon - line) : 0;
+        while (name_len > 0 && g_ascii_isspace(line[name_len - 1]))
+            name_len--; /* tabs on x86, blanks on others */
         if (colon != NULL && name_len == len && memcmp(line, field, len) == 0) {
             g_autofree char *value = g_strndup(colon + 1, line_len - (size_t)(colon + 1 - line));
             return ireko_text_safe(g_strstrip(value), (size_t)-1);
@@ -175,6 +177,8 @@ ireko_host_told_yes(const IrekoHostSource *source, const char *key)
     const char *text = ireko_host_told(source, key);
     if (g_strcmp0(text, "yes") == 0)
         return IREKO_READ_YES;
+    if (g_strcmp0(text, "denied") == 0)
+        return IREKO_READ_DENIED;
     return g_strcmp0(text, "no") == 0 ? IREKO_READ_NO : IREKO_READ_UNKNOWN;
 }
 

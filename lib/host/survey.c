@@ -96,6 +96,8 @@ survey_devices(const IrekoHostSource *source, const IrekoFacts *facts, IrekoSurv
     ireko_host_device(source, "/dev/vhost-net", &survey->vhost_net);
     ireko_host_device(source, "/dev/net/tun", &survey->tun);
     ireko_host_device(source, "/dev/sev", &survey->sev);
+    if (facts->kvm.open_errno >= 0)
+        survey->kvm.open_errno = facts->kvm.open_errno;
     survey->nested_state = facts->kvm.nested_state;
     survey->others = ireko_host_others(source);
 }

@@ -1,54 +1,13 @@
 /* Host: recorded roots and CPUID tables in, facts out; facts to JSON and back, from liars too. */
 #include <fcntl.h>
 #include <glib.h>
-#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/file.h"
 #include "host/facts.h"
-
-/* A file of a recorded root: text, or the target of a link where it starts with "->". */
-typedef struct {
-    const char *path;
-    const char *text;
-} File;
-
-typedef struct {
-    char *path;
-    int fd;
-} Root;
-
-static Root
-root_new(const File *files, size_t count)
-{
-    g_autoptr(GError) error = NULL;
-    Root root = {.path = g_dir_make_tmp("ireko-host-XXXXXX", &error)};
-    g_assert_no_error(error);
-    for (size_t i = 0; i < count && files[i].path != NULL; i++) {
-        g_autofree char *path = g_build_filename(root.path, files[i].path, NULL);
-        g_autofree char *folder = g_path_get_dirname(path);
-        g_assert_cmpint(g_mkdir_with_parents(folder, 0700), ==, 0);
-        if (g_str_has_prefix(files[i].text, "->"))
-            g_assert_cmpint(symlink(files[i].text + 2, path), ==, 0);
-        else
-            g_assert_true(g_file_set_contents(path, files[i].text, -1, NULL));
-    }
-    g_autofree char *proc = g_build_filename(root.path, "proc", NULL);
-    g_assert_cmpint(g_mkdir_with_parents(proc, 0700), ==, 0);
-    root.fd = open(root.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    g_assert_cmpint(root.fd, >=, 0);
-    return root;
-}
-
-static void
-root_clear(Root *root)
-{
-    ireko_fd_close(&root->fd);
-    g_assert_true(ireko_file_remove_tree(root->path, NULL));
-    g_free(root->path);
-}
+#include "root.h"
 
 typedef struct {
     uint32_t leaf, regs[4];
@@ -392,6 +351,15 @@ test_evidence_names_the_words_that_were_read(void)
     g_assert_cmpstr(with->hv_evidence, ==,
                     "SVM set: CPUID 80000001h ECX bit 2 of 000123c7; NPT set: CPUID 8000000Ah EDX "
                     "bit 0 of 10010001");
+    root_clear(&root);
+
+    static const File itanium[] = {{"proc/cpuinfo", "vendor     : GenuineIntel\n"
+                                                    "arch       : IA-64\nfamily     : 32\n"}};
+    root = root_new(itanium, G_N_ELEMENTS(itanium));
+    g_autoptr(IrekoFacts) other = read_root(&root, NULL, false);
+    g_assert_cmpint(other->hv, ==, IREKO_HV_NONE);
+    g_assert_cmpstr(other->cpu_vendor, ==, "GenuineIntel");
+    g_assert_nonnull(strstr(other->hv_evidence, "VT-i"));
     root_clear(&root);
 }
 
