@@ -37,8 +37,9 @@ remedy_line(const IrekoRemedy *remedy)
         return NULL;
     g_autofree char *commands = g_strjoinv("; ", remedy->commands);
     g_autofree char *needs = g_strjoinv(", ", remedy->needs);
-    return g_strconcat(remedy->text, *commands != '\0' ? ": " : "", commands,
-                       *needs != '\0' ? " (needs: " : "", needs, *needs != '\0' ? ")" : "", NULL);
+    const char *joint = *commands == '\0' ? "" : g_str_has_suffix(remedy->text, ":") ? " " : ": ";
+    return g_strconcat(remedy->text, joint, commands, *needs != '\0' ? " (needs: " : "", needs,
+                       *needs != '\0' ? ")" : "", NULL);
 }
 
 static void
@@ -223,11 +224,14 @@ find_memory_sharing(IrekoVerdict *verdict)
     }
     g_autofree char *pool = ireko_text_size(survey->huge_page_pool_bytes);
     g_autofree char *left = ireko_text_size(survey->huge_page_free_bytes);
+    g_autofree char *reserved = survey->huge_page_pool_bytes != 0
+                                    ? g_strdup_printf("%s, %s free", pool, left)
+                                    : g_strdup("none");
     if (survey->huge_pages != NULL || survey->huge_page_pool_bytes != 0)
         add(verdict, "huge-pages", IREKO_SEVERITY_INFO,
-            g_strdup_printf("transparent huge pages: %s; reserved huge pages: %s, %s free",
-                            survey->huge_pages != NULL ? survey->huge_pages : "not known", pool,
-                            left),
+            g_strdup_printf("transparent huge pages: %s; reserved huge pages: %s",
+                            survey->huge_pages != NULL ? survey->huge_pages : "not known",
+                            reserved),
             g_strdup("/sys/kernel/mm/transparent_hugepage, /proc/meminfo"));
 }
 

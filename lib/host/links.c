@@ -175,8 +175,7 @@ judge_hidden_cpu(const IrekoFacts *facts, const IrekoSurvey *survey)
         return broken("cpu-lacks", g_strdup(evidence));
     bool own_vmx = survey->ireko_machine || strcmp(facts->above, "vmware") == 0;
     return broken(own_vmx ? "vhv-off" : "hidden-by-host",
-                  g_strdup_printf("%s; the layer above: %s, %s", evidence, facts->above,
-                                  facts->above_evidence != NULL ? facts->above_evidence : "?"));
+                  g_strdup_printf("%s; the layer above is %s", evidence, facts->above));
 }
 
 static Found

@@ -132,6 +132,14 @@ ireko_host_survey_kernel(const IrekoHostSource *source, IrekoSurvey *survey);
 void
 ireko_host_survey_limits(const IrekoHostSource *source, IrekoSurvey *survey);
 
+/* What the record of SOURCE says of QEMU; it stays empty where that is nothing. */
+void
+ireko_host_hear_of_qemu(const IrekoHostSource *source, IrekoQemuFact *qemu);
+
+/* The same as a record says it; NULL where too little is known; free with g_free. */
+char *
+ireko_host_tell_of_qemu(const IrekoQemuFact *qemu);
+
 void
 ireko_host_read_disks(const IrekoHostSource *source, IrekoFacts *facts);
 

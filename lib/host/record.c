@@ -257,6 +257,8 @@ tell_limits(GString *out, const IrekoSurvey *survey)
     tell_number(out, "cgroup.memory", survey->cgroup_memory_max);
     tell_number(out, "cgroup.pids", survey->cgroup_pids_max);
     tell_number(out, "cgroup.cpu-percent", survey->cgroup_cpu_percent);
+    g_autofree char *qemu = ireko_host_tell_of_qemu(&survey->qemu);
+    tell(out, "qemu", qemu);
 }
 
 static void

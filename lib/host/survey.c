@@ -124,5 +124,6 @@ ireko_survey_read(const IrekoHostSource *source, const IrekoFacts *facts)
     survey->container = ireko_host_container(source, &survey->container_evidence);
     ireko_host_survey_kernel(source, survey);
     ireko_host_survey_limits(source, survey);
+    ireko_host_hear_of_qemu(source, &survey->qemu);
     return survey;
 }

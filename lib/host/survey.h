@@ -76,7 +76,7 @@ typedef struct {
 } IrekoSurvey;
 
 /* Reads SOURCE; what cannot be read is unknown. FACTS are those of the same source. Its qemu is
- * left empty. */
+ * left empty, unless a record says what it was. */
 IrekoSurvey *
 ireko_survey_read(const IrekoHostSource *source, const IrekoFacts *facts);
 
@@ -127,11 +127,12 @@ ireko_cpuid_dump_msr(void *dump, uint32_t index, uint64_t *ret_value);
  *         user-namespace no                 else from proc/self/uid_map
  *         memory.installed BYTES            else from sys/firmware/memmap
  *         disk.free BYTES
- *         limit.nofile 1024                 or "none"; also limit.memlock (bytes)
- *         ireko-machine no                  else from sys/class/virtio-ports
- *         cgroup.version 2                  else from proc/self/cgroup and sys/fs/cgroup; so also
- *         cgroup.controllers cpu memory ... cgroup.memory, cgroup.pids, cgroup.cpu-percent: a
- *                                           number or "none"
+ *         qemu /usr/bin/qemu-system-x86_64 7.2.22 kvm tcg svm npt
+ *                                           its path, version, accelerators, and what its TCG
+ * offers limit.nofile 1024                 or "none"; also limit.memlock (bytes) ireko-machine no
+ * else from sys/class/virtio-ports cgroup.version 2                  else from proc/self/cgroup and
+ * sys/fs/cgroup; so also cgroup.controllers cpu memory ... cgroup.memory, cgroup.pids,
+ * cgroup.cpu-percent: a number or "none"
  *
  * What a key does not say is unknown. It is read as a stranger's: no link leads out of ROOT. */
 typedef struct IrekoRecorded IrekoRecorded;

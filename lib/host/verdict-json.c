@@ -91,12 +91,15 @@ cpu_json(const IrekoFacts *facts)
 static json_t *
 above_json(const IrekoFacts *facts, const IrekoSurvey *survey)
 {
-    return json_pack(
-        "{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "kind",
-        facts->above != NULL ? facts->above : "unknown", "evidence", text(facts->above_evidence),
-        "signs", texts(survey->above_all), "cloud", text(survey->cloud), "xen", text(survey->xen),
-        "container", text(survey->container), "sev_guest", read_json(survey->sev_guest),
-        "tdx_guest", read_json(survey->tdx_guest), "ireko_machine", survey->ireko_machine);
+    json_t *object = json_pack(
+        "{s:s, s:o, s:o, s:o, s:o, s:o}", "kind", facts->above != NULL ? facts->above : "unknown",
+        "evidence", text(facts->above_evidence), "signs", texts(survey->above_all), "cloud",
+        text(survey->cloud), "xen", text(survey->xen), "container", text(survey->container));
+    (void)json_object_set_new(object, "confidential", text(survey->confidential));
+    (void)json_object_set_new(object, "sev_guest", read_json(survey->sev_guest));
+    (void)json_object_set_new(object, "tdx_guest", read_json(survey->tdx_guest));
+    (void)json_object_set_new(object, "ireko_machine", json_boolean(survey->ireko_machine));
+    return object;
 }
 
 static json_t *
@@ -190,6 +193,8 @@ host_json(const IrekoFacts *facts, const IrekoSurvey *survey)
         read_json(survey->fuse), "vulnerabilities", texts(survey->vulnerabilities));
     (void)json_object_update_new(object, more);
     (void)json_object_set_new(object, "open_files_max", limit(survey->open_files_max));
+    (void)json_object_set_new(object, "chroot", read_json(survey->chroot));
+    (void)json_object_set_new(object, "user_namespace", read_json(survey->user_namespace));
     (void)json_object_set_new(object, "clock_source", text(survey->clock_source));
     (void)json_object_set_new(object, "other_hypervisors", text(survey->others));
     (void)json_object_set_new(object, "container_evidence", text(survey->container_evidence));

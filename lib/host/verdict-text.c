@@ -273,7 +273,7 @@ add_host(Page *page, const IrekoVerdict *verdict)
         survey->namespaces != NULL ? survey->namespaces : "unknown", yes_no(survey->fuse),
         yes_no(survey->iommu), yes_no(survey->sev_guest), yes_no(survey->tdx_guest),
         survey->clock_source != NULL ? survey->clock_source : "unknown");
-    add_row(page, " ", PLAIN, "kernel has", rest);
+    add_row(page, " ", PLAIN, "besides", rest);
 }
 
 char *
