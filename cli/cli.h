@@ -24,6 +24,8 @@ typedef struct {
 extern const Command cli_commands[];
 
 int
+cmd_check(int argc, char **argv, GError **error);
+int
 cmd_up(int argc, char **argv, GError **error);
 int
 cmd_ps(int argc, char **argv, GError **error);

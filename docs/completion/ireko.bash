@@ -26,6 +26,7 @@ _ireko_labs()
 _ireko_options()
 {
     case $1 in
+    check) echo --json --need --root --cpuid --record --explain ;;
     up) echo --accel --fresh --dry-run --json ;;
     ps | verify) echo --json ;;
     down) echo --dry-run ;;
@@ -39,9 +40,19 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="up ps verify down console exec run image --help --version"
+        words="check up ps verify down console exec run image --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
+    elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
+        case $before in
+        --need) words="hardware" ;;
+        --explain)
+            words="cpu-lacks firmware-off module-missing nested-off device-missing device-denied
+                device-busy hidden-by-host vhv-off container held-by-other sev-guest unknown"
+            ;;
+        --cpuid) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
+        *) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
+        esac
     elif [[ $word == -* ]]; then
         words="$(_ireko_options "$verb") --help"
     else
