@@ -8,8 +8,9 @@
 #include "cli.h"
 
 typedef struct {
-    bool live; /* a terminal: a count is written over the one before */
-    bool open; /* the last line has no end yet */
+    bool live;  /* a terminal: a count is written over the one before */
+    bool open;  /* the last line has no end yet */
+    char *step; /* elsewhere: the last step that has its line */
 } Lines;
 
 static void
@@ -18,8 +19,10 @@ print_step(void *data, const char *step, unsigned done, unsigned total)
     Lines *lines = data;
     if (lines->live && total > 0)
         (void)fprintf(stderr, "\r\033[K%s: %u of %u", step, done, total);
-    else if (total == 0 || done == 0)
+    else if (g_strcmp0(lines->step, step) != 0)
         (void)fprintf(stderr, "%s%s\n", lines->open ? "\n" : "", step);
+    g_free(lines->step);
+    lines->step = g_strdup(step);
     lines->open = lines->live && total > 0;
 }
 
@@ -38,6 +41,7 @@ build(const IrekoHome *home, bool fresh, bool dry_run, GError **error)
         .data = &lines,
     };
     bool built = ireko_image_build(&order, error);
+    g_free(lines.step);
     if (lines.open)
         (void)fputc('\n', stderr);
     return built ? EXIT_DONE : EXIT_NO;
