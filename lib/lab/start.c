@@ -81,12 +81,18 @@ find_image(const IrekoLayer *layer, const char *name, GError **error)
     return image;
 }
 
-/* Under TCG a guest gets its clock wrong on a busy host (host/tsc.c); on KVM, kvmclock tells it. */
+/* What a kernel that runs under TCG is told besides. Its clock it gets wrong on a busy host
+ * (host/tsc.c); on KVM, kvmclock tells it. And now and then QEMU loses the mark that an interrupt
+ * is pending (docs/design/boot.md): with one-shot timers the machine then sleeps for ever, with a
+ * periodic one until the next tick. */
 static char *
-clock_parameter(const IrekoLayer *layer)
+tcg_parameters(const IrekoLayer *layer)
 {
-    unsigned khz = layer->accel == IREKO_ACCEL_TCG ? ireko_tsc_khz() : 0;
-    return khz > 0 ? g_strdup_printf(" tsc_early_khz=%u", khz) : g_strdup("");
+    if (layer->accel != IREKO_ACCEL_TCG)
+        return g_strdup("");
+    unsigned khz = ireko_tsc_khz();
+    g_autofree char *clock = khz > 0 ? g_strdup_printf(" tsc_early_khz=%u", khz) : g_strdup("");
+    return g_strconcat(clock, " nohz=off highres=off", NULL);
 }
 
 static bool
@@ -99,9 +105,9 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
         g_prefix_error(error, "%s: ", node->machine->file);
         return false;
     }
-    g_autofree char *clock = clock_parameter(layer);
-    start->cmdline = g_strdup_printf("%s%s ireko.name=%s ireko.path=%s", start->image->cmdline,
-                                     clock, node->name, node->path);
+    g_autofree char *tcg = tcg_parameters(layer);
+    start->cmdline = g_strdup_printf("%s%s ireko.name=%s ireko.path=%s", start->image->cmdline, tcg,
+                                     node->name, node->path);
     start->boot = (IrekoBoot){.kernel = start->image->kernel,
                               .initrd = start->image->initrd,
                               .root = start->image->root,
