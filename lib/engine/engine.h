@@ -15,7 +15,7 @@
 #include <stdbool.h>
 
 #include "base/fd.h"
-#include "host/facts.h"
+#include "host/survey.h"
 #include "machine/machine.h"
 
 G_BEGIN_DECLS
@@ -64,6 +64,11 @@ extern const IrekoEngine ireko_engine_fake;
  * what to install. RET_VERSION (free with g_free) may be NULL. */
 bool
 ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error);
+
+/* Asks the QEMU of this machine what it can; what it does not say is unknown. The answer is kept in
+ * the folder CACHE (NULL: nowhere) until QEMU changes. The texts of RET_FACT are the caller's. */
+void
+ireko_engine_survey_qemu(const char *cache, IrekoQemuFact *ret_fact);
 
 /* Whether machines boot the files of a built-in image; else its name alone is enough. */
 bool

@@ -17,7 +17,8 @@ read_host(const IrekoHostSource *source,
     if (facts == NULL)
         return false;
     IrekoSurvey *survey = ireko_survey_read(source, facts);
-    (void)cache;
+    if (!survey->is_recorded)
+        ireko_engine_survey_qemu(cache, &survey->qemu);
     *ret_facts = g_steal_pointer(&facts);
     *ret_survey = survey;
     return true;

@@ -164,6 +164,7 @@ class Place:
         for folder, folders, files in os.walk(self.home):
             if folder == self.home:
                 folders[:] = [name for name in folders if name not in ("images", "packages", "cache")]
+                files = [name for name in files if name != "qemu.json"]  # what QEMU can, kept
             below = os.path.relpath(folder, self.home)
             if files or below.count(os.sep) >= 1:
                 left.append(f"{folder}: {files}")

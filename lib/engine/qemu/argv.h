@@ -16,6 +16,10 @@ typedef struct {
     const char *by_hand;
 } IrekoQemuHost;
 
+/* QEMU's name or path: IREKO_QEMU of the environment, or Debian's. */
+const char *
+ireko_qemu_program(void);
+
 /* Where Debian has OVMF's code, and the variables to begin with. */
 #define IREKO_QEMU_OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define IREKO_QEMU_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"

@@ -21,8 +21,8 @@
 #define POWER_MS     5000
 #define POLL_US      10000
 
-static const char *
-program(void)
+const char *
+ireko_qemu_program(void)
 {
     const char *named = g_getenv(PROGRAM_VAR);
     return named != NULL && *named != '\0' ? named : PROGRAM;
@@ -39,7 +39,8 @@ read_version(const char *text, char **ret_version, GError **error)
     const char *at = strstr(text, lead);
     if (at == NULL || sscanf(at + strlen(lead), "%5u.%5u", &major, &minor) != 2) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
-                    "'%s --version' does not answer as QEMU does: apt install " PACKAGE, program());
+                    "'%s --version' does not answer as QEMU does: apt install " PACKAGE,
+                    ireko_qemu_program());
         return false;
     }
     const char *number = at + strlen(lead);
@@ -57,10 +58,10 @@ read_version(const char *text, char **ret_version, GError **error)
 static bool
 probe(char **ret_version, GError **error)
 {
-    g_autofree char *path = g_find_program_in_path(program());
+    g_autofree char *path = g_find_program_in_path(ireko_qemu_program());
     if (path == NULL) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
-                    "there is no '%s' in PATH: apt install " PACKAGE, program());
+                    "there is no '%s' in PATH: apt install " PACKAGE, ireko_qemu_program());
         return false;
     }
     char version_flag[] = "--version";
@@ -101,7 +102,8 @@ static char **
 plan(const IrekoSpec *spec, GError **error)
 {
     int i = ireko_qemu_wants_efi(spec) ? find_firmware() : -1;
-    IrekoQemuHost host = {.program = program(), .efi_code = i < 0 ? NULL : firmware[i].code};
+    IrekoQemuHost host = {.program = ireko_qemu_program(),
+                          .efi_code = i < 0 ? NULL : firmware[i].code};
     return ireko_qemu_argv(spec, &host, error);
 }
 
