@@ -2,8 +2,9 @@
  * exactly the new one, and one generation back is kept for undo.
  *
  * The file is written beside itself, synced and exchanged; mode, owner, extended attributes and a
- * symbolic link to it stay. Who edits holds a lock, and what somebody else wrote meanwhile, with or
- * without one, is never lost. */
+ * symbolic link to it stay. The old file stays beside it as NAME.undo. Who edits holds a lock, and
+ * what somebody else wrote meanwhile, with or without one, is never lost. Different files may be
+ * edited by several threads at once. */
 #pragma once
 
 #include <ireko/vmx.h>
@@ -12,10 +13,10 @@ G_BEGIN_DECLS
 
 typedef struct IrekoVmxFile IrekoVmxFile;
 
-/* Opens the .vmx PATH for an edit. Besides what ireko_vmx_load says: IREKO_ERROR_STATE where the
- * machine runs (a .lck beside it that is held) or is suspended (a .vmss beside it, or
- * checkpoint.vmState in it), where another edit is going on, where the file has a second name (hard
- * link). WHAT is said to be busy in messages. */
+/* Opens the .vmx PATH for an edit. Besides what ireko_vmx_load says: IREKO_ERROR_IO where it may not
+ * be written to; IREKO_ERROR_STATE where VMware has the machine open (NAME.lck is beside it) or
+ * suspended it (a .vmss is beside it, or checkpoint.vmState names one), where another edit goes on
+ * for longer than a second, where the file has a second name (hard link). */
 IrekoVmxFile *
 ireko_vmxfile_open(const char *path, GError **error);
 
@@ -24,12 +25,14 @@ IrekoVmx *
 ireko_vmxfile_document(IrekoVmxFile *file);
 
 /* Writes the document. Nothing is written where nothing changed. IREKO_ERROR_STATE where somebody
- * changed the file since it was opened: then theirs stands. */
+ * changed the file since it was opened: then theirs stands. IREKO_ERROR_SYNTAX where it would be no
+ * .vmx any more. IREKO_ERROR_IO also where owner or attributes cannot be kept. */
 bool
 ireko_vmxfile_save(IrekoVmxFile *file, GError **error);
 
-/* Puts back the bytes from before the last save; a second undo takes the first back.
- * IREKO_ERROR_NOT_FOUND where nothing is kept. */
+/* Puts back the bytes from before the last save; a second undo takes the first back. What was set in
+ * the document and not saved is given up. IREKO_ERROR_NOT_FOUND where nothing is kept;
+ * IREKO_ERROR_STATE where something else changed the file since the last save. */
 bool
 ireko_vmxfile_undo(IrekoVmxFile *file, GError **error);
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include <ireko/vmx.h>
 
-#define IREKO_VMX_ENCODING ".encoding"
-#define BOM_LEN            ((size_t)3) /* of the mark of UTF-8 */
+#define IREKO_VMX_ENCODING  ".encoding"
+#define IREKO_VMX_EINTR_MAX 100         /* times in a row that a call is tried again */
+#define BOM_LEN             ((size_t)3) /* of the mark of UTF-8 */
 
 G_STATIC_ASSERT(IREKO_VMX_BYTES_MAX < UINT32_MAX); /* offsets and line numbers fit a line */
 
@@ -26,6 +28,19 @@ struct IrekoVmx {
 /* Like ireko_vmx_parse, and takes BYTES (from g_malloc, a NUL behind its LEN bytes) over. */
 IrekoVmx *
 ireko_vmx_take(char *bytes, size_t len, GError **error);
+
+/* Like ireko_vmx_load, of the open file FD, which messages call PATH and of which ST is known. */
+IrekoVmx *
+ireko_vmx_load_fd(int fd, const char *path, const struct stat *st, GError **error);
+
+/* Whether the document, as it is now, could be loaded from PATH. */
+bool
+ireko_vmx_check(const IrekoVmx *doc, const char *path, GError **error);
+
+/* BYTES has HAVE of the bytes of FD: reads until it has LEN or the file ends. Returns how many it
+ * has, or -1 with errno. */
+ssize_t
+ireko_vmx_read_up_to(int fd, char *bytes, size_t have, size_t len);
 
 /* Reads the table of lines and the encoding from the bytes, anew. */
 void

@@ -50,8 +50,7 @@ splice(IrekoVmx *doc, size_t at, size_t old_len, const GString *text, GError **e
     return true;
 }
 
-/* --- the value of an entry ---------------------------------------------------------------------
- */
+/* ---- the value of an entry ---- */
 
 /* Where a value begins that is not there: "x = # c". */
 static const char *
@@ -81,8 +80,7 @@ change_value(IrekoVmx *doc, size_t index, const char *value, GError **error)
     return true;
 }
 
-/* --- a new line ----------------------------------------------------------------------------------
- */
+/* ---- a new line ---- */
 
 /* The line end of the line [START, END), or NULL where it has none. */
 static const char *
@@ -187,8 +185,7 @@ add_line(IrekoVmx *doc, const char *key, const char *value, GError **error)
     return true;
 }
 
-/* --- setting
- * -------------------------------------------------------------------------------------- */
+/* ---- setting ---- */
 
 static bool
 check_once(const IrekoVmx *doc, size_t first, const char *key, GError **error)
@@ -295,8 +292,7 @@ ireko_vmx_set(IrekoVmx *doc, const char *key, const char *value, GError **error)
     return true;
 }
 
-/* --- removing
- * ------------------------------------------------------------------------------------- */
+/* ---- removing ---- */
 
 /* Where the cut of the line [START, END) begins: the last of a file without a final newline takes
  * the end of the line before it along. KEPT is how many bytes before it will stay. */

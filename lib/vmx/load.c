@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/file.h"
 #include "vmx/document.h"
 
 #define HEAD_BYTES ((size_t)36 << 10) /* reaches an ISO 9660 descriptor, at 32 KiB */
@@ -152,48 +151,9 @@ set_kind_error(GError **error, const char *path, const Kind *kind)
 }
 
 static bool
-read_head(int fd, char *head, size_t *ret_len)
+check_head(const char *head, size_t len, const char *path, GError **error)
 {
-    size_t len = 0;
-    while (len < HEAD_BYTES) {
-        ssize_t n = pread(fd, head + len, HEAD_BYTES - len, (off_t)len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return false;
-        if (n == 0)
-            break;
-        len += (size_t)n;
-    }
-    *ret_len = len;
-    return true;
-}
-
-/* O_NONBLOCK: to open a pipe must not wait for its writer. */
-static bool
-check_head(const char *path, GError **error)
-{
-    static const Kind folder = {"a folder", "give the .vmx file inside"};
-    static const Kind special = {"a device, pipe or socket", "give a .vmx file"};
-
-    IREKO_AUTOFD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        ireko_error_from_errno(error, errno, "cannot open '%s'", path);
-        return false;
-    }
-    if (!S_ISREG(st.st_mode)) {
-        set_kind_error(error, path, S_ISDIR(st.st_mode) ? &folder : &special);
-        return false;
-    }
-
-    g_autofree char *head = g_malloc(HEAD_BYTES);
-    size_t len = 0;
-    if (!read_head(fd, head, &len)) {
-        ireko_error_from_errno(error, errno, "cannot read '%s'", path);
-        return false;
-    }
-    const Kind *kind = kind_of(head, len);
+    const Kind *kind = kind_of(head, MIN(len, HEAD_BYTES));
     if (kind != NULL)
         set_kind_error(error, path, kind);
     return kind == NULL;
@@ -241,18 +201,88 @@ check_clear(const IrekoVmx *doc, const char *path, GError **error)
     return true;
 }
 
-IrekoVmx *
-ireko_vmx_load(const char *path, GError **error)
+ssize_t
+ireko_vmx_read_up_to(int fd, char *bytes, size_t have, size_t len)
 {
-    if (!check_head(path, error))
-        return NULL;
+    for (unsigned interrupted = 0; have < len;) {
+        ssize_t n = pread(fd, bytes + have, len - have, (off_t)have);
+        if (n < 0 && errno == EINTR && interrupted++ < IREKO_VMX_EINTR_MAX)
+            continue;
+        if (n < 0)
+            return -1;
+        if (n == 0)
+            break;
+        have += (size_t)n;
+    }
+    return (ssize_t)have;
+}
 
+/* A file that is longer than its head is read on only where its head may be that of a .vmx. */
+static char *
+read_vmx(int fd, const char *path, const struct stat *st, size_t *ret_len, GError **error)
+{
+    size_t size = (size_t)MAX(st->st_size, 0); /* 0 is also what files of /proc say */
+    size_t room = size > 0 && size < HEAD_BYTES ? size + 1 : HEAD_BYTES;
+    g_autofree char *bytes = g_malloc(room + 1);
+    ssize_t len = ireko_vmx_read_up_to(fd, bytes, 0, room);
+    if (len >= 0 && !check_head(bytes, (size_t)len, path, error))
+        return NULL;
+    while (len == (ssize_t)room && room <= IREKO_VMX_BYTES_MAX) {
+        room = MIN(MAX(size + 1, room * 2), IREKO_VMX_BYTES_MAX + 1);
+        bytes = g_realloc(bytes, room + 1);
+        len = ireko_vmx_read_up_to(fd, bytes, (size_t)len, room);
+    }
+    if (len < 0) {
+        ireko_error_from_errno(error, errno, "cannot read '%s'", path);
+        return NULL;
+    }
+    if (len == (ssize_t)room) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                    "'%s' is longer than %zu bytes, the most that is read of a .vmx", path,
+                    IREKO_VMX_BYTES_MAX);
+        return NULL;
+    }
+    bytes[len] = '\0';
+    *ret_len = (size_t)len;
+    return g_steal_pointer(&bytes);
+}
+
+IrekoVmx *
+ireko_vmx_load_fd(int fd, const char *path, const struct stat *st, GError **error)
+{
+    static const Kind folder = {"a folder", "give the .vmx file inside"};
+    static const Kind special = {"a device, pipe or socket", "give a .vmx file"};
+
+    if (!S_ISREG(st->st_mode)) {
+        set_kind_error(error, path, S_ISDIR(st->st_mode) ? &folder : &special);
+        return NULL;
+    }
     size_t len = 0;
-    char *bytes = ireko_file_read(AT_FDCWD, path, IREKO_VMX_BYTES_MAX, &len, error);
+    char *bytes = read_vmx(fd, path, st, &len, error);
     if (bytes == NULL)
         return NULL;
     g_autoptr(IrekoVmx) doc = ireko_vmx_take(bytes, len, error);
     if (doc == NULL || !check_keys(doc, path, error) || !check_clear(doc, path, error))
         return NULL;
     return g_steal_pointer(&doc);
+}
+
+bool
+ireko_vmx_check(const IrekoVmx *doc, const char *path, GError **error)
+{
+    return check_head(doc->bytes, doc->len, path, error) && check_keys(doc, path, error) &&
+           check_clear(doc, path, error);
+}
+
+/* O_NONBLOCK: to open a pipe must not wait for its writer. */
+IrekoVmx *
+ireko_vmx_load(const char *path, GError **error)
+{
+    IREKO_AUTOFD fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        ireko_error_from_errno(error, errno, "cannot open '%s'", path);
+        return NULL;
+    }
+    return ireko_vmx_load_fd(fd, path, &st, error);
 }

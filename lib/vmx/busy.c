@@ -1,0 +1,121 @@
+/* vmx/busy.c - whether VMware holds a machine: then its .vmx is VMware's to write.
+ *
+ * VMware reads a .vmx when it opens the machine and writes it back from memory, so an edit in
+ * between is lost. While Workstation and Fusion have a machine open, running or not, the folder
+ * NAME.vmx.lck stands beside it with a file M*.lck inside; ESXi has a file NAME.vmx.lck. After a
+ * crash of the host these stay. Which process on which host made them only VMware can judge (the
+ * folder may be shared), so they are believed, and the message says how to go on. An empty folder
+ * locks nothing.
+ *
+ * A suspended machine has its state in a .vmss that checkpoint.vmState names and that fits the
+ * devices of the .vmx as it is: VMware's manual says not to change the file then. */
+#include "vmx/busy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+
+#define LOCK_SUFFIX  ".lck"
+#define STATE_SUFFIX ".vmss"
+
+typedef enum { THERE, ABSENT, FAILED } Presence;
+
+static Presence
+look(int folder, const char *name, struct stat *st, const char *path, GError **error)
+{
+    if (fstatat(folder, name, st, AT_SYMLINK_NOFOLLOW) == 0)
+        return THERE;
+    if (errno == ENOENT)
+        return ABSENT;
+    ireko_error_from_errno(error, errno, "cannot tell whether '%s' is in use: '%s'", path, name);
+    return FAILED;
+}
+
+/* The name of a file in the folder NAME, or NULL with errno, which is 0 where it is empty. */
+static char *
+first_in(int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    if (entries == NULL) {
+        int why = errno;
+        ireko_fd_close(&fd);
+        errno = why;
+        return NULL;
+    }
+    char *found = NULL;
+    errno = 0;
+    for (struct dirent *entry = readdir(entries); entry != NULL && found == NULL;
+         entry = readdir(entries)) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            found = g_strdup(entry->d_name);
+    }
+    int why = errno;
+    (void)closedir(entries);
+    errno = why;
+    return found;
+}
+
+static bool
+check_unlocked(int folder, const char *name, const char *path, GError **error)
+{
+    g_autofree char *lock = g_strconcat(name, LOCK_SUFFIX, NULL);
+    struct stat st;
+    Presence presence = look(folder, lock, &st, path, error);
+    if (presence != THERE)
+        return presence == ABSENT;
+
+    g_autofree char *inside = NULL;
+    if (S_ISDIR(st.st_mode)) {
+        inside = first_in(folder, lock);
+        if (inside == NULL && (errno == 0 || errno == ENOENT))
+            return true;
+        if (inside == NULL) {
+            ireko_error_from_errno(error, errno, "cannot tell whether '%s' is in use: '%s'", path,
+                                   lock);
+            return false;
+        }
+    }
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                "'%s' is open in VMware (its lock '%s%s%s' is there): power the machine off and "
+                "close it there; if VMware is gone (a crash), remove '%s'",
+                path, lock, inside != NULL ? "/" : "", inside != NULL ? inside : "", lock);
+    return false;
+}
+
+static bool
+check_awake(int folder, const char *name, const char *path, const IrekoVmx *doc, GError **error)
+{
+    unsigned line = 0;
+    g_autofree char *state = ireko_vmx_get(doc, "checkpoint.vmState", &line);
+    if (state != NULL && *state != '\0') {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                    "'%s' is suspended (line %u, checkpoint.vmState, names '%s'): resume the "
+                    "machine in VMware and shut it down",
+                    path, line, state);
+        return false;
+    }
+    size_t len = strlen(name), suffix = strlen(".vmx");
+    bool has_suffix = len > suffix && g_ascii_strcasecmp(name + len - suffix, ".vmx") == 0;
+    g_autofree char *stem = g_strndup(name, has_suffix ? len - suffix : len);
+    g_autofree char *beside = g_strconcat(stem, STATE_SUFFIX, NULL);
+    struct stat st;
+    Presence presence = look(folder, beside, &st, path, error);
+    if (presence == THERE)
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                    "'%s' is suspended ('%s' is beside it): resume the machine in VMware and shut "
+                    "it down",
+                    path, beside);
+    return presence == ABSENT;
+}
+
+bool
+ireko_busy_check(
+    int folder, const char *name, const char *path, const IrekoVmx *doc, GError **error)
+{
+    return check_unlocked(folder, name, path, error) && check_awake(folder, name, path, doc, error);
+}
