@@ -7,7 +7,7 @@
 
 #define NETWORK    "^[^/[:cntrl:]]+\\z"       /* the name of a libvirt network */
 #define BRIDGE     "^[[:alnum:]_.-]{1,15}\\z" /* of a network device (IFNAMSIZ) */
-#define VNC_SECRET 8                          /* bytes of a password that RFB takes */
+#define VNC_SECRET ((size_t)8)                /* bytes of a password that RFB takes */
 #define VRAM_MAX   (1u << 30)
 
 /* ---- network cards ---- */
@@ -247,16 +247,16 @@ vnc_password(Domain *d)
     if (password == NULL)
         return NULL;
     g_autofree char *sayable = ireko_xml_sayable(password, true, &changed);
-    const char *end = sayable;
-    while (*end != '\0' && (size_t)(g_utf8_next_char(end) - sayable) <= VNC_SECRET)
-        end = g_utf8_next_char(end);
-    bool cut = *end != '\0';
+    size_t whole = strlen(sayable), len = MIN(whole, VNC_SECRET);
+    while (len > 0 && ((unsigned char)sayable[len] & 0xc0) == 0x80)
+        len--; /* not inside a character */
+    bool cut = len < whole;
     ireko_account_say(d->account, "RemoteDisplay.vnc", "password",
                       cut || changed ? APPROXIMATED : CARRIED,
                       cut       ? "graphics passwd, cut to the 8 bytes that VNC has"
                       : changed ? "graphics passwd; what XML cannot hold became U+FFFD"
                                 : "graphics passwd");
-    return ireko_xml_format(d->xml, "%.*s", (int)(end - sayable), sayable);
+    return ireko_xml_format(d->xml, "%.*s", (int)len, sayable);
 }
 
 static const char *

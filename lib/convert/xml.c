@@ -47,7 +47,7 @@ ireko_xml_sayable(const char *text, bool one_line, bool *ret_changed)
 {
     GString *out = g_string_new(NULL);
     bool changed = false;
-    for (; *text != '\0'; text = g_utf8_next_char(text)) {
+    for (; *text != '\0'; text += g_utf8_skip[(unsigned char)*text]) {
         gunichar c = g_utf8_get_char(text);
         bool sayable = is_sayable(c, one_line);
         changed |= !sayable;
