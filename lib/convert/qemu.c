@@ -41,14 +41,6 @@ drives_of(const Account *account)
 
 /* ---- what the command counts on ---- */
 
-/* "[ -e FILE ] || ", so that what is there is kept. */
-static void
-append_unless(GString *out, const char *file)
-{
-    g_autofree char *word = ireko_shell_word(file);
-    g_string_append_printf(out, "[ -e %s ] || ", word);
-}
-
 static void
 append_disks(GString *out, Account *account, const GPtrArray *drives)
 {
@@ -58,7 +50,7 @@ append_disks(GString *out, Account *account, const GPtrArray *drives)
             continue;
         g_autofree char *word = ireko_shell_word(drive->path);
         g_autofree char *key = g_strconcat("ireko.", drive->disk->device, NULL);
-        append_unless(out, drive->path);
+        ireko_shell_unless(out, drive->path);
         g_string_append_printf(out, "qemu-img create -q -f %s %s %" G_GUINT64_FORMAT "\n",
                                drive->format, word, drive->disk->create_bytes);
         ireko_account_say(account, key, "size", CARRIED, "qemu-img create, where it is missing");
@@ -71,7 +63,7 @@ append_own_files(GString *out, const IrekoMachine *machine, const IrekoQemuHost 
     if (machine->efi) {
         g_autofree char *vars = ireko_qemu_own_file(host, IREKO_QEMU_EFI_VARS);
         g_autofree char *word = ireko_shell_word(vars);
-        append_unless(out, vars);
+        ireko_shell_unless(out, vars);
         g_string_append_printf(out, "cp " IREKO_QEMU_OVMF_VARS " %s\n", word);
     }
     if (machine->vnc && machine->vnc_password != NULL) {

@@ -29,3 +29,10 @@ ireko_shell_option(GString *out, const char *option, ...)
     }
     va_end(values);
 }
+
+void
+ireko_shell_unless(GString *out, const char *file)
+{
+    g_autofree char *word = ireko_shell_word(file);
+    g_string_append_printf(out, "[ -e %s ] || ", word);
+}

@@ -14,4 +14,8 @@ ireko_shell_word(const char *word);
 void
 ireko_shell_option(GString *out, const char *option, ...) G_GNUC_NULL_TERMINATED;
 
+/* Adds "[ -e FILE ] || ", so that what is there is kept. */
+void
+ireko_shell_unless(GString *out, const char *file);
+
 G_END_DECLS

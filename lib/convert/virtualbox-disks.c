@@ -128,21 +128,13 @@ append_controllers(Box *b)
 
 /* ---- media ---- */
 
-/* "[ -e FILE ] || ", so that what is there is kept. */
-static void
-append_unless(Box *b, const char *file)
-{
-    g_autofree char *word = ireko_shell_word(file);
-    g_string_append_printf(b->out, "[ -e %s ] || ", word);
-}
-
 static void
 append_new(Box *b, const IrekoDisk *disk, const char *path)
 {
     g_autofree char *key = g_strconcat("ireko.", disk->device, NULL);
     g_autofree char *size =
         g_strdup_printf("%" G_GUINT64_FORMAT, (disk->create_bytes + MIB - 1) / MIB);
-    append_unless(b, path);
+    ireko_shell_unless(b->out, path);
     g_string_append(b->out, "VBoxManage createmedium disk");
     ireko_shell_option(b->out, "--filename", path, NULL);
     ireko_shell_option(b->out, "--size", size, NULL);
@@ -159,7 +151,7 @@ append_wrapper(Box *b, const IrekoDisk *disk)
     g_autofree char *name = g_strdup_printf("%s.%s.vmdk", b->machine->name, place);
     g_autofree char *path = ireko_account_path(b->account, name);
     g_autofree char *property = g_strconcat("RawDrive=", disk->file, NULL);
-    append_unless(b, path);
+    ireko_shell_unless(b->out, path);
     g_string_append(b->out, "VBoxManage createmedium disk");
     ireko_shell_option(b->out, "--filename", path, NULL);
     ireko_shell_option(b->out, "--format", "VMDK", NULL);
@@ -175,7 +167,7 @@ static char *
 append_copy(Box *b, const IrekoDisk *disk, const char *path)
 {
     g_autofree char *copy = g_strconcat(path, ".vdi", NULL);
-    append_unless(b, copy);
+    ireko_shell_unless(b->out, copy);
     g_string_append(b->out, "VBoxManage convertfromraw");
     ireko_shell_option(b->out, "--format", "VDI", path, copy, NULL);
     ireko_box_end(b);
