@@ -4,6 +4,7 @@
 
 #include "convert/extras.h"
 #include "convert/libvirt.h"
+#include "engine/qemu/argv.h"
 
 #define NETWORK    "^[^/[:cntrl:]]+\\z"       /* the name of a libvirt network */
 #define BRIDGE     "^[[:alnum:]_.-]{1,15}\\z" /* of a network device (IFNAMSIZ) */
@@ -11,18 +12,6 @@
 #define VRAM_MAX   (1u << 30)
 
 /* ---- network cards ---- */
-
-static const char *
-card_model(IrekoNicModel model)
-{
-    static const char *const models[] = {
-        [IREKO_NIC_VLANCE] = "pcnet",
-        [IREKO_NIC_E1000] = "e1000",
-        [IREKO_NIC_E1000E] = "e1000e",
-        [IREKO_NIC_VMXNET3] = "vmxnet3",
-    };
-    return models[model];
-}
 
 /* The name of a network that the .vmx has for the card, where FITS is what such a name looks like;
  * else FALLBACK. */
@@ -65,7 +54,7 @@ say_card(Domain *d, const IrekoNic *nic, const char *device, const Network *netw
     Account *account = d->account;
     ireko_account_say(account, device, "present", CARRIED, "interface");
     ireko_account_say(account, device, "virtualDev", CARRIED, "model type='%s'",
-                      card_model(nic->model));
+                      ireko_qemu_nic_model(nic->model));
     if (network->name == NULL)
         ireko_account_say(account, device, "connectionType", CARRIED, "interface type='user'");
     else
@@ -89,7 +78,7 @@ ireko_libvirt_cards(Domain *d)
             ireko_xml_leaf(d->xml, "mac", "address", nic->mac, NULL);
         if (network.name != NULL)
             ireko_xml_leaf(d->xml, "source", network.attr, network.name, NULL);
-        ireko_xml_leaf(d->xml, "model", "type", card_model(nic->model), NULL);
+        ireko_xml_leaf(d->xml, "model", "type", ireko_qemu_nic_model(nic->model), NULL);
         if (!nic->start_connected)
             ireko_xml_leaf(d->xml, "link", "state", "down", NULL);
         ireko_xml_close(d->xml);

@@ -195,8 +195,8 @@ add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GErr
 
 /* ---- network ---- */
 
-static const char *
-nic_model(IrekoNicModel model)
+const char *
+ireko_qemu_nic_model(IrekoNicModel model)
 {
     static const char *const models[] = {
         [IREKO_NIC_VLANCE] = "pcnet",
@@ -227,9 +227,9 @@ add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
         ireko_qemu_add(argv, "-netdev", "hubport,id=net%u,hubid=%u", nic->index, nic->index);
     /* Not as JSON: with a card given so, QEMU 7.2 and qboot never start the kernel. No ROM: nobody
      * waits for a network boot. */
-    ireko_qemu_add(
-        argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=", nic_model(nic->model),
-        name, IREKO_SLOT_ETHERNET + nic->index, nic->index, made_up != NULL ? made_up : nic->mac);
+    ireko_qemu_add(argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=",
+                   ireko_qemu_nic_model(nic->model), name, IREKO_SLOT_ETHERNET + nic->index,
+                   nic->index, made_up != NULL ? made_up : nic->mac);
 }
 
 /* ---- serial ports and the agent ---- */

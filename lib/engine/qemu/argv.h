@@ -44,6 +44,10 @@ ireko_qemu_wants_efi(const IrekoSpec *spec);
 char **
 ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error);
 
+/* QEMU's name of a card. */
+const char *
+ireko_qemu_nic_model(IrekoNicModel model);
+
 /* The parts of it. ARGV gets char *. */
 
 /* Controllers, disks and CD-ROMs. */
