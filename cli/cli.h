@@ -42,6 +42,8 @@ cmd_run(int argc, char **argv, GError **error);
 int
 cmd_image(int argc, char **argv, GError **error);
 int
+cmd_vmx(int argc, char **argv, GError **error);
+int
 cmd_agent(int argc, char **argv, GError **error);
 
 /* options.c: parses the options ENTRIES of the verb argv[0]; stops at the first word that is none.
@@ -55,6 +57,10 @@ cli_parse(int *argc,
           const int least_most[2],
           int *ret_status,
           GError **error);
+
+/* Prints COMMANDS, a line each, under their last word. */
+void
+cli_print_list(const Command *commands);
 
 /* Checks --accel: "auto" becomes NULL. */
 bool
@@ -119,9 +125,10 @@ char *
 cli_table_to_text(struct libscols_table *table);
 
 /* words.c: TEXT as lines of at most WIDTH columns (0: one line), its blanks and line ends taken as
- * one, broken between words; those after the first begin with MARGIN. Free with g_free. */
+ * one, broken between words; the first line begins with FIRST, the others with MARGIN. Free with
+ * g_free. */
 char *
-cli_wrap(const char *text, unsigned width, const char *margin);
+cli_wrap(const char *text, unsigned width, const char *first, const char *margin);
 
 /* The columns of the terminal FD; 0 where it is none. */
 unsigned

@@ -3,14 +3,25 @@
 #include <string.h>
 
 #include "cli.h"
+#include "vmx.h"
 
+/* The verb NAME, or the sub-verb: "vmx set". */
 static const Command *
 command_of(const char *name)
 {
-    const Command *command = cli_commands;
+    const Command *command = strchr(name, ' ') != NULL ? vmx_commands : cli_commands;
     while (strcmp(command->name, name) != 0)
         command++;
     return command;
+}
+
+void
+cli_print_list(const Command *commands)
+{
+    for (const Command *command = commands; command->name != NULL; command++) {
+        if (command->summary != NULL)
+            (void)printf("  %-8s  %s\n", command->name, command->summary);
+    }
 }
 
 void
@@ -21,10 +32,7 @@ cli_print_help(void)
                "Runs, customises and sees through nested virtual machines - hypervisors inside\n"
                "hypervisors - from VMware .vmx files, on QEMU, with or without hardware\n"
                "virtualisation.\n");
-    for (const Command *command = cli_commands; command->name != NULL; command++) {
-        if (command->summary != NULL)
-            (void)printf("  %-8s  %s\n", command->name, command->summary);
-    }
+    cli_print_list(cli_commands);
     (void)puts("\n"
                "  ireko VERB --help  more of one verb, with examples\n"
                "  ireko --version\n"

@@ -8,19 +8,21 @@
 #include "cli.h"
 
 char *
-cli_wrap(const char *text, unsigned width, const char *margin)
+cli_wrap(const char *text, unsigned width, const char *first, const char *margin)
 {
-    g_autoptr(GString) out = g_string_new(NULL);
+    g_autoptr(GString) out = g_string_new(first);
     g_auto(GStrv) words = g_strsplit_set(text, " \t\n", -1);
-    long column = 0;
+    long column = g_utf8_strlen(first, -1);
+    bool begins = true;
     for (size_t i = 0; words[i] != NULL; i++) {
         long len = g_utf8_strlen(words[i], -1);
         if (len == 0)
             continue;
-        bool breaks = width > 0 && column > 0 && column + 1 + len > (long)width;
-        const char *gap = breaks ? margin : column > 0 ? " " : "";
+        bool breaks = width > 0 && !begins && column + 1 + len > (long)width;
+        const char *gap = breaks ? margin : begins ? "" : " ";
         g_string_append_printf(out, "%s%s%s", breaks ? "\n" : "", gap, words[i]);
-        column = (breaks ? 0 : column) + (long)strlen(gap) + len;
+        column = (breaks ? 0 : column) + g_utf8_strlen(gap, -1) + len;
+        begins = false;
     }
     g_string_append_c(out, '\n');
     return g_string_free(g_steal_pointer(&out), FALSE);
@@ -53,7 +55,7 @@ say(const char *format, ...)
     g_autofree char *text = g_strdup_vprintf(format, args);
     va_end(args);
     g_autofree char *lines =
-        cli_wrap(text, cli_width(STDOUT_FILENO), g_str_has_prefix(text, "- ") ? "  " : "");
+        cli_wrap(text, cli_width(STDOUT_FILENO), "", g_str_has_prefix(text, "- ") ? "  " : "");
     (void)fputs(lines, stdout);
 }
 

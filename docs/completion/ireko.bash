@@ -32,7 +32,37 @@ _ireko_options()
     down) echo --dry-run ;;
     run) echo --accel --detach --dry-run ;;
     image) echo --fresh --dry-run --json ;;
+    "vmx show") echo --explain --as --json ;;
+    "vmx get" | "vmx explain") echo --json ;;
+    "vmx set") echo --dry-run --force ;;
+    "vmx unset" | "vmx undo") echo --dry-run ;;
+    "vmx nest") echo --dry-run --json ;;
+    "vmx ssd") echo --off --dry-run --json ;;
     esac
+}
+
+# The disks of a .vmx, and the keys that it has.
+_ireko_disks()
+{
+    sed -n 's/^[ \t]*\([a-z]*[0-9]*:[0-9]*\)\.present *=.*[Tt][Rr][Uu][Ee].*/\1/p' "$1" 2>/dev/null
+}
+
+_ireko_keys()
+{
+    sed -n 's/^[ \t]*\([A-Za-z.][A-Za-z0-9.:_]*\)[ \t]*=.*/\1/p' "$1" 2>/dev/null
+}
+
+# Behind `ireko vmx VERB`: a .vmx, then what the verb asks for.
+_ireko_vmx()
+{
+    local verb=$1 file=$2 word=$3
+    local files keys=
+    mapfile -t files < <(compgen -d -- "$word"; compgen -f -X '!*.vmx' -- "$word")
+    case $verb in
+    get | unset | set) keys=$(_ireko_keys "$file") ;;
+    ssd) [ -z "$file" ] || { keys=$(_ireko_disks "$file"); files=(); } ;;
+    esac
+    mapfile -t COMPREPLY < <(printf '%s\n' "${files[@]}"; compgen -W "$keys" -- "$word")
 }
 
 _ireko()
@@ -40,7 +70,7 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down console exec run image --help --version"
+        words="check up ps verify down console exec run vmx image --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -53,14 +83,20 @@ _ireko()
         --cpuid) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         esac
+    elif [ "$before" = --as ]; then
+        words="qemu libvirt virtualbox"
     elif [[ $word == -* ]]; then
+        [ "$verb" != vmx ] || [ "$COMP_CWORD" -eq 2 ] || verb="vmx ${COMP_WORDS[2]}"
         words="$(_ireko_options "$verb") --help"
+    elif [ "$verb" = vmx ] && [ "$COMP_CWORD" -eq 2 ]; then
+        words="show get set unset explain undo nest ssd"
     else
         case $verb in
         up) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word") ;;
         run) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.vmx' -- "$word") ;;
         ps | verify | down) words=$(_ireko_labs) ;;
         console | exec) words=$(_ireko_paths) ;;
+        vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         image) words="build list" ;;
         esac
     fi

@@ -62,20 +62,49 @@ def verbs_rows(tap, top, ireko, verbs):
             differences("verb", zsh, verbs, "_ireko", table))
 
 
+def completion_rows(tap, top, words, help_options):
+    """The completions offer HELP_OPTIONS behind WORDS, a verb or a verb and its sub-verb."""
+    name = " ".join(words)
+    completed = {word[2:] for word in offered(top, *words, "--") if word.startswith("--")}
+    tap.row(f"bash completes the options of {name}",
+            differences("option", completed - {"help"}, help_options, "ireko.bash",
+                        f"{name} --help"))
+    zsh = re.search(rf"^ *{'-'.join(words)}\) *options=\(([^)]*)\)",
+                    read(top, "docs/completion/_ireko"), re.MULTILINE)
+    found = set(re.findall(r"--([a-z-]+)", zsh.group(1))) if zsh else {"(no line)"}
+    tap.row(f"zsh completes the options of {name}",
+            differences("option", found, help_options, "_ireko", f"{name} --help"))
+
+
+def sub_verb_rows(tap, top, ireko, verb, subs):
+    """A verb with sub-verbs: they are completed, and have all its options between them."""
+    bash = {word for word in offered(top, verb, "") if not word.startswith("-")}
+    tap.row(f"bash completes the sub-verbs of {verb}",
+            differences("sub-verb", bash, set(subs), "ireko.bash", f"{verb} --help"))
+    zsh = re.search(rf"== {verb} \]\]; then\n.*\n *compadd (.*)",
+                    read(top, "docs/completion/_ireko"))
+    tap.row(f"zsh completes the sub-verbs of {verb}",
+            differences("sub-verb", set(zsh.group(1).split()) if zsh else set(), set(subs),
+                        "_ireko", f"{verb} --help"))
+    options = set()
+    for sub in subs:
+        own = set(HELP_OPTION.findall(program(ireko, verb, sub, "--help")))
+        completion_rows(tap, top, (verb, sub), own)
+        options |= own
+    return options
+
+
 def options_rows(tap, top, ireko, verb):
-    help_options = set(HELP_OPTION.findall(program(ireko, verb, "--help")))
+    text = program(ireko, verb, "--help")
+    subs = re.findall(rf"^  {verb} ([a-z]+)  +\S", text, re.MULTILINE)
+    help_options = set(HELP_OPTION.findall(text))
+    if subs:
+        help_options |= sub_verb_rows(tap, top, ireko, verb, subs)
+    else:
+        completion_rows(tap, top, (verb,), help_options)
     page = set(MAN_OPTION.findall(read(top, f"docs/man/ireko-{verb}.1")))
     tap.row(f"the man page of {verb} has the options of its help",
             differences("option", page, help_options, f"ireko-{verb}.1", f"{verb} --help"))
-    completed = {word[2:] for word in offered(top, verb, "--") if word.startswith("--")}
-    tap.row(f"bash completes the options of {verb}",
-            differences("option", completed - {"help"}, help_options, "ireko.bash",
-                        f"{verb} --help"))
-    zsh = re.search(rf"^ *{verb}\) *options=\(([^)]*)\)", read(top, "docs/completion/_ireko"),
-                    re.MULTILINE)
-    found = set(re.findall(r"--([a-z-]+)", zsh.group(1))) if zsh else {"(no line)"}
-    tap.row(f"zsh completes the options of {verb}",
-            differences("option", found, help_options, "_ireko", f"{verb} --help"))
 
 
 def main():
