@@ -16,7 +16,8 @@ from tap import Tap, read, tree_files
 
 EXIT_USAGE = 2
 STARTS_SOMETHING = {("up",), ("run",), ("down",), ("image", "build")}
-PROSE = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"]
+PROSE = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md",
+         "docs/howto/nested-esxi.md", "docs/howto/vsan-ssd.md", "docs/howto/leaving-vmware.md"]
 ROOTS = ("lib/", "cli/", "docs/", "tests/", "include/", "examples/", "scripts/", "guest/")
 NAMED_FILE = re.compile(r"`((?:%s)[\w./*-]+)`" % "|".join(ROOTS))
 NAMED_FUNCTION = re.compile(r"`([a-z]\w*_\w+)\(\)`")
@@ -41,7 +42,7 @@ def words_of(line):
     """What ireko is given: up to a pipe or a comment."""
     words = []
     for word in shlex.split(line, comments=True):
-        if word in ("|", ">", ">>", "&&", "||", ";"):
+        if word in ("|", "<", ">", ">>", "&&", "||", ";"):
             break
         words.append(word)
     while words and "=" in words[0]:
