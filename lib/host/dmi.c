@@ -94,7 +94,7 @@ IrekoDmi
 ireko_host_read_dmi(int root_fd)
 {
     IREKO_AUTOFD fd = ireko_host_open(root_fd, "sys/class/dmi/id", O_DIRECTORY);
-    IrekoDmi dmi = {NULL};
+    IrekoDmi dmi = {.sys_vendor = NULL};
     if (fd < 0)
         return dmi;
     dmi.sys_vendor = ireko_host_line(fd, "sys_vendor");
