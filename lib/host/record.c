@@ -165,9 +165,12 @@ write_cpuid(Record *record)
     static const uint32_t bases[] = {0, 0x40000000, 0x40000100, 0x40000200, 0x80000000, 0xc0000000};
     if (record->source->cpuid == NULL)
         return;
-    g_autoptr(GString) out = g_string_new("CPU:\n");
+    g_autoptr(GString) out = g_string_new(NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(bases); i++)
         add_range(record->source, bases[i], out);
+    if (out->len == 0)
+        return;
+    g_string_prepend(out, "CPU:\n");
     put_bytes(record, "cpuid", out->str, out->len);
 }
 

@@ -39,12 +39,21 @@ ireko_host_hear_of_qemu(const IrekoHostSource *source, IrekoQemuFact *qemu)
     qemu->evidence = g_strdup("the record says so");
 }
 
+/* Where a package put it; another place may be somebody's own folder, which names them. */
+static char *
+public_path(const char *path)
+{
+    char *shown = g_str_has_prefix(path, "/usr/") ? g_strdup(path) : g_path_get_basename(path);
+    return g_strdelimit(shown, " \t\n\r", '_');
+}
+
 char *
 ireko_host_tell_of_qemu(const IrekoQemuFact *qemu)
 {
     if (qemu->path == NULL || qemu->version == NULL || qemu->tcg_svm == IREKO_READ_UNKNOWN)
         return NULL;
-    return g_strdup_printf("%s %s%s%s%s%s%s", qemu->path, qemu->version,
+    g_autofree char *path = public_path(qemu->path);
+    return g_strdup_printf("%s %s%s%s%s%s%s", path, qemu->version,
                            qemu->has_kvm ? " " WORD_KVM : "", qemu->has_tcg ? " " WORD_TCG : "",
                            qemu->tcg_svm == IREKO_READ_YES ? " " WORD_SVM : "",
                            qemu->tcg_npt == IREKO_READ_YES ? " " WORD_NPT : "",

@@ -115,24 +115,27 @@ ireko_cpuid_dump_msr(void *dump, uint32_t index, uint64_t *ret_value);
  *     disks   what facts are of disks, as JSON; else they are read from sys/block
  *     probe   lines "KEY VALUE", # begins a comment:
  *         arch x86_64
- *         root yes                          who recorded it was root
- *         /dev/kvm 0660 root kvm EACCES     mode, owner, group, and what became of opening it: ok
- * or an errno's name; or "none" alone: no such node. The same for /dev/vhost-net, /dev/net/tun,
- * /dev/sev kvm.trial ok EVIDENCE             what became of making a VM and running a vCPU; or a
- *         kvm.trial held-by-other EVIDENCE  stable word for what is in the way
- *         kvm.nested-state yes              KVM_CAP_NESTED_STATE
- *         msr EACCES                        why /dev/cpu/0/msr could not be read
- *         container docker EVIDENCE         else from the files that containers leave; "none"
+ *         root yes                           who recorded it was root
+ *         /dev/kvm 0660 root kvm EACCES      mode, owner, group, and what became of opening it:
+ *                                            ok, or an errno's name; "none" alone: no such node
+ *         /dev/vhost-net, /dev/net/tun, /dev/sev  the same
+ *         kvm.trial ok EVIDENCE              a VM was made and a vCPU ran
+ *         kvm.trial held-by-other EVIDENCE   or a stable word for what is in the way
+ *         kvm.nested-state yes               KVM_CAP_NESTED_STATE
+ *         msr EACCES                         why /dev/cpu/0/msr could not be read
+ *         container docker EVIDENCE          else from the files that containers leave; "none"
  *         chroot no
- *         user-namespace no                 else from proc/self/uid_map
- *         memory.installed BYTES            else from sys/firmware/memmap
+ *         user-namespace no                  else from proc/self/uid_map
+ *         namespaces ipc mnt net ...         else from proc/self/ns
+ *         memory.installed BYTES             else from sys/firmware/memmap
  *         disk.free BYTES
- *         qemu /usr/bin/qemu-system-x86_64 7.2.22 kvm tcg svm npt
- *                                           its path, version, accelerators, and what its TCG
- * offers limit.nofile 1024                 or "none"; also limit.memlock (bytes) ireko-machine no
- * else from sys/class/virtio-ports cgroup.version 2                  else from proc/self/cgroup and
- * sys/fs/cgroup; so also cgroup.controllers cpu memory ... cgroup.memory, cgroup.pids,
- * cgroup.cpu-percent: a number or "none"
+ *         qemu NAME 7.2.22 kvm tcg svm npt   its program, version, accelerators, and what its
+ *                                            TCG offers
+ *         limit.nofile 1024                  or "none"; also limit.memlock (bytes)
+ *         ireko-machine no                   else from sys/class/virtio-ports
+ *         cgroup.version 2                   else from proc/self/cgroup and sys/fs/cgroup; so also
+ *         cgroup.controllers cpu memory ...  cgroup.memory, cgroup.pids, cgroup.cpu-percent: a
+ *                                            number or "none"
  *
  * What a key does not say is unknown. It is read as a stranger's: no link leads out of ROOT. */
 typedef struct IrekoRecorded IrekoRecorded;

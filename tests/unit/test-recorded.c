@@ -105,6 +105,9 @@ describe(const IrekoFacts *facts, const IrekoSurvey *survey)
     json_decref(json);
     add_texts(out, survey);
     add_numbers(out, survey);
+    g_string_append_printf(out, "qemu: %s %d %d %d %d\n", survey->qemu.version,
+                           survey->qemu.has_tcg, survey->qemu.tcg_svm, survey->qemu.tcg_npt,
+                           survey->qemu.tcg_vmx);
     add_list(out, "flag", survey->cpu_flags);
     add_list(out, "above", survey->above_all);
     add_list(out, "hole", survey->vulnerabilities);
@@ -139,6 +142,17 @@ describe_record(const char *path)
     return describe_source(ireko_recorded_source(recorded));
 }
 
+static void
+set_qemu(IrekoSurvey *survey)
+{
+    survey->qemu = (IrekoQemuFact){.path = g_strdup("/opt/" SECRET "/my qemu"),
+                                   .version = g_strdup("7.2.22"),
+                                   .has_tcg = true,
+                                   .tcg_svm = IREKO_READ_YES,
+                                   .tcg_npt = IREKO_READ_YES,
+                                   .tcg_vmx = IREKO_READ_NO};
+}
+
 /* Records SOURCE into DIR; returns how SOURCE was just then. */
 static char *
 record(const IrekoHostSource *source, const char *dir)
@@ -147,6 +161,8 @@ record(const IrekoHostSource *source, const char *dir)
     g_autoptr(IrekoFacts) facts = ireko_facts_read(source, &error);
     g_assert_no_error(error);
     g_autoptr(IrekoSurvey) survey = ireko_survey_read(source, facts);
+    if (survey->qemu.path == NULL)
+        set_qemu(survey);
     ireko_record_host(source, facts, survey, dir, &error);
     g_assert_no_error(error);
     return describe(facts, survey);
