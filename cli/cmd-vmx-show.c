@@ -11,10 +11,11 @@
 
 enum { COLUMN_KEY, COLUMN_VALUE, COLUMN_LINE, COLUMN_QEMU };
 
-#define MARGIN      "      "
-#define VALUE_SHOWN 20 /* columns, on a terminal */
-#define DOTS        "..."
-#define MASKED      "(not shown: 'ireko vmx get' prints it)"
+#define MARGIN          "      "
+#define VALUE_SHOWN     20 /* columns, on a terminal */
+#define DOTS            "..."
+#define SUGGESTIONS_MAX 100 /* each looks through the whole key book */
+#define MASKED          "(not shown: 'ireko vmx get' prints it)"
 
 /* What keys are about, by their beginning; the first that fits counts. */
 static const struct {
@@ -78,7 +79,7 @@ is_secret(const char *key)
 
 /* What the book says of a key that was not converted. */
 static void
-take_from_book(Row *row)
+take_from_book(Row *row, unsigned *suggestions)
 {
     static const char *const words[] = {[IREKO_CARRIED] = "carried",
                                         [IREKO_APPROXIMATED] = "approximated",
@@ -86,7 +87,8 @@ take_from_book(Row *row)
                                         [IREKO_UNLESS_OFF] = "dropped",
                                         [IREKO_BOOKKEEPING] = "not needed"};
     if (row->known == NULL) {
-        g_autofree char *meant = ireko_book_suggest(row->key);
+        g_autofree char *meant = *suggestions > 0    ? (*suggestions)--,
+                        ireko_book_suggest(row->key) : NULL;
         row->outcome = g_strdup("unknown");
         row->how = meant != NULL ? g_strdup_printf("did you mean %s?", meant) : NULL;
         return;
@@ -133,6 +135,7 @@ static GPtrArray *
 rows_of(const IrekoVmx *doc, const char *file, char **ret_why)
 {
     GPtrArray *rows = g_ptr_array_new_with_free_func(free_row);
+    unsigned suggestions = SUGGESTIONS_MAX;
     g_autoptr(GError) why = NULL;
     g_autoptr(GPtrArray) converted = NULL;
     g_autofree char *text = ireko_convert(doc, vmx_name(file), IREKO_AS_QEMU, &converted, &why);
@@ -150,7 +153,7 @@ rows_of(const IrekoVmx *doc, const char *file, char **ret_why)
             row->outcome = g_strdup(found->outcome);
             row->how = g_strdup(found->how);
         } else if (row->outcome == NULL) {
-            take_from_book(row);
+            take_from_book(row, &suggestions);
         }
     }
     *ret_why = text == NULL && why != NULL ? vmx_line(why->message) : NULL;

@@ -16,6 +16,7 @@
 #define SSD_HARDWARE    8 /* that tells a guest of SSDs */
 #define NICS_MAX        10
 #define CONTROLLERS_MAX 4
+#define LISTED_MAX      64 /* drives that a message names */
 
 #define DOC_8970    "VMware, Running Nested VMs (DOC-8970)"
 #define FLAG_INFO   "vSphere API, VirtualMachineFlagInfo"
@@ -307,24 +308,32 @@ is_cdrom(const IrekoVmx *doc, const char *drive)
     return strstr(lower, "cdrom") != NULL;
 }
 
-/* "scsi0:0, ide1:0 (a CD-ROM)": the drives of DOC; free with g_free. */
-static char *
-list_drives(const IrekoVmx *doc)
+/* Whether entry INDEX says that a drive is present; stores its name in lower case. */
+static bool
+is_present_drive(const IrekoVmx *doc, size_t index, char **ret_drive)
 {
     static const char ending[] = ".present";
     const size_t ending_len = sizeof ending - 1;
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
+    const char *bus = NULL;
+    if (entry.name == NULL || entry.name_len <= ending_len ||
+        g_ascii_strncasecmp(entry.name + entry.name_len - ending_len, ending, ending_len) != 0 ||
+        !is_drive(entry.name, entry.name_len - ending_len, &bus))
+        return false;
+    bool present = false;
+    g_autofree char *value = ireko_vmx_entry_value(doc, index);
+    *ret_drive = g_ascii_strdown(entry.name, (gssize)(entry.name_len - ending_len));
+    return ireko_text_parse_bool(value, &present) && present;
+}
+
+/* "scsi0:0, ide1:0 (a CD-ROM)": the drives of DOC, as many as a person reads; free with g_free. */
+static char *
+list_drives(const IrekoVmx *doc)
+{
     g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
-    for (size_t i = 0; i < ireko_vmx_count(doc); i++) {
-        IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
-        const char *bus = NULL;
-        if (entry.name == NULL || entry.name_len <= ending_len ||
-            g_ascii_strncasecmp(entry.name + entry.name_len - ending_len, ending, ending_len) !=
-                0 ||
-            !is_drive(entry.name, entry.name_len - ending_len, &bus))
-            continue;
-        g_autofree char *key = g_strndup(entry.name, entry.name_len);
-        g_autofree char *drive = g_ascii_strdown(entry.name, (gssize)(entry.name_len - ending_len));
-        if (is_value(doc, key, false))
+    for (size_t i = 0; i < ireko_vmx_count(doc) && names->len < LISTED_MAX; i++) {
+        g_autofree char *drive = NULL;
+        if (is_present_drive(doc, i, &drive))
             g_ptr_array_add(names,
                             g_strconcat(drive, is_cdrom(doc, drive) ? " (a CD-ROM)" : "", NULL));
     }
