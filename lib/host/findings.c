@@ -98,13 +98,13 @@ find_qemu(IrekoVerdict *verdict)
             ->fix = g_strdup("install a newer one");
     if (!qemu->has_kvm && verdict->facts->kvm.usable)
         add(verdict, "qemu-no-kvm", IREKO_SEVERITY_WARNING,
-            g_strdup("this QEMU was built without KVM: it emulates where it need not"),
+            g_strdup("this QEMU has no KVM: it emulates where it need not"),
             g_strdup(qemu->evidence))
             ->fix = g_strdup("install a QEMU that has it: apt-get install qemu-system-x86 (needs: "
                              "root)");
     if (!qemu->has_tcg)
         add(verdict, "qemu-no-tcg", IREKO_SEVERITY_INFO,
-            g_strdup("this QEMU was built without TCG: where KVM fails nothing runs"),
+            g_strdup("this QEMU has no TCG: where KVM fails nothing runs"),
             g_strdup(qemu->evidence));
     else if (qemu->tcg_svm == IREKO_READ_NO)
         add(verdict, "tcg-no-svm", IREKO_SEVERITY_WARNING,
@@ -149,6 +149,20 @@ find_paging(IrekoVerdict *verdict)
             g_strdup_printf("kvm.ignore_msrs=%s", ignore))
             ->fix = g_strdup("for ESXi guests: echo 1 > /sys/module/kvm/parameters/ignore_msrs "
                              "(needs: root)");
+}
+
+static void
+find_emulation(IrekoVerdict *verdict)
+{
+    const char *above = verdict->facts->above;
+    bool emulated = g_strcmp0(above, "qemu-tcg") == 0 || g_strcmp0(above, "bochs") == 0;
+    if (emulated && verdict->facts->hv != IREKO_HV_NONE)
+        add(verdict, "emulated", IREKO_SEVERITY_INFO,
+            g_strdup_printf(
+                "the hardware assistance of this layer is emulated (%s): it shows that a "
+                "nest is set up right, and nothing of its speed",
+                above),
+            g_strdup(verdict->facts->above_evidence));
 }
 
 static void
@@ -315,6 +329,7 @@ ireko_verdict_find(IrekoVerdict *verdict)
     find_cause(verdict);
     find_qemu(verdict);
     find_others(verdict);
+    find_emulation(verdict);
     find_paging(verdict);
     find_room(verdict);
     find_limits(verdict);

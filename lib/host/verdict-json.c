@@ -193,6 +193,11 @@ host_json(const IrekoFacts *facts, const IrekoSurvey *survey)
         read_json(survey->fuse), "vulnerabilities", texts(survey->vulnerabilities));
     (void)json_object_update_new(object, more);
     (void)json_object_set_new(object, "open_files_max", limit(survey->open_files_max));
+    (void)json_object_set_new(
+        object, "modules",
+        json_pack("{s:o, s:o, s:o, s:o}", "kvm", read_json(survey->module_kvm), "kvm_intel",
+                  read_json(survey->module_vmx), "kvm_amd", read_json(survey->module_svm),
+                  "kvm_pvm", read_json(survey->module_pvm)));
     (void)json_object_set_new(object, "chroot", read_json(survey->chroot));
     (void)json_object_set_new(object, "user_namespace", read_json(survey->user_namespace));
     (void)json_object_set_new(object, "clock_source", text(survey->clock_source));

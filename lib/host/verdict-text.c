@@ -101,7 +101,7 @@ add_headline(Page *page, const IrekoVerdict *verdict)
     const char *answer;
     Ink ink = GREEN;
     if (strcmp(verdict->word, "hardware") == 0) {
-        answer = "Yes: nests run on this machine's hardware, by KVM.";
+        answer = "Yes: nests run on KVM here.";
     } else if (strcmp(verdict->word, "software") == 0) {
         answer = "Yes, in software: nests run on QEMU's TCG, not on KVM.";
         ink = YELLOW;

@@ -68,6 +68,79 @@ def test_software(place):
     assert first["levels_below"] == 2, first["levels_why"]
 
 
+# Answers as QEMU does over QMP; ACCELS are those it starts with, ANSWER what -cpu max has.
+FAKE_QEMU = """#!/usr/bin/env python3
+import json, sys
+accel = sys.argv[sys.argv.index("-accel") + 1]
+if accel not in {accels}:
+    sys.exit(1)
+print(json.dumps({{"QMP": {{"version": {{}}, "capabilities": []}}}}), flush=True)
+answers = {{"query-version": {{"qemu": {{"major": 9, "minor": 1, "micro": 0}}, "package": ""}},
+           "query-kvm": {{"enabled": False, "present": {kvm}}},
+           "query-cpu-model-expansion": {{"model": {{"name": "max", "props": {props}}}}}}}
+for line in sys.stdin:
+    asked = json.loads(line)
+    print(json.dumps({{"return": answers.get(asked["execute"], {{}}), "id": asked.get("id")}}), flush=True)
+"""
+
+# what the QEMU is, its text, what is told of it
+QEMUS = [
+    ("one whose TCG emulates SVM and NPT",
+     {"accels": ["tcg"], "kvm": True, "props": {"svm": True, "npt": True, "vmx": False}},
+     {"version": "9.1.0", "kvm": True, "tcg": True, "tcg_svm": True, "tcg_npt": True, "tcg_vmx": False}),
+    ("one whose TCG emulates none",
+     {"accels": ["tcg"], "kvm": False, "props": {"svm": False, "npt": False, "vmx": False}},
+     {"version": "9.1.0", "kvm": False, "tcg": True, "tcg_svm": False}),
+    ("one without TCG", {"accels": ["qtest"], "kvm": True, "props": {}},
+     {"version": "9.1.0", "kvm": True, "tcg": False, "tcg_svm": False}),
+    ("one with KVM alone", {"accels": ["kvm"], "kvm": True, "props": {}},
+     {"version": "9.1.0", "kvm": True, "tcg": False, "tcg_svm": False}),
+    ("one that says nothing of SVM", {"accels": ["tcg"], "kvm": True, "props": {}},
+     {"version": "9.1.0", "tcg": True, "tcg_svm": None}),
+    ("one that does not start", {"accels": [], "kvm": True, "props": {}},
+     {"version": None, "kvm": False, "tcg": False, "tcg_svm": None}),
+]
+
+
+def test_qemu(place, name, made, expect):
+    """What QEMU can is asked of it."""
+    del name
+    program = write(place.path("qemu"), FAKE_QEMU.format(**made))
+    os.chmod(program, 0o755)
+    place.env["IREKO_QEMU"] = program
+    found = check(place)["qemu"]
+    assert {key: found[key] for key in expect} == expect, found
+    assert found["path"] == program
+
+
+def test_qemu_changes(place):
+    """The answer is kept while QEMU is the same; another one at its place is asked anew."""
+    program = place.path("qemu")
+    place.env["IREKO_QEMU"] = program
+    for version, svm in ((1, True), (2, False)):
+        asked = place.path(f"asked{version}")
+        made = FAKE_QEMU.format(accels=["tcg"], kvm=True, props={"svm": svm, "npt": svm, "vmx": False})
+        write(program, made.replace("import json", f"open({asked!r}, 'w')\nimport json"))
+        os.chmod(program, 0o755)
+        assert check(place)["qemu"]["tcg_svm"] is svm
+        os.unlink(asked)
+        assert check(place)["qemu"]["tcg_svm"] is svm
+        assert not os.path.exists(asked), "it was asked again"
+    write(os.path.join(place.home, "qemu.json"), '{"program": 7}')
+    assert check(place)["qemu"]["tcg_svm"] is False, "a damaged answer was believed"
+
+
+def test_no_qemu(place):
+    """Without QEMU and KVM nothing runs: the answer is no, and says what to install."""
+    place.env["IREKO_QEMU"] = place.path("none")
+    found = check(place)
+    if found["accelerators"]["kvm"]["usable"]:
+        raise Skip("this machine has KVM")
+    assert (found["verdict"], found["levels_below"]) == ("none", 0)
+    [finding] = [one for one in found["findings"] if one["code"] == "qemu-missing"]
+    assert "apt-get install qemu-system-x86" in finding["fix"]
+
+
 def test_without_root(place):
     """Without root there is the same verdict, and what was not read is said."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
@@ -287,7 +360,8 @@ def recorded_names():
             "ec2-nested", "sev-snp"]
 
 
-main([test_this_machine, test_software, test_without_root,
+main([test_this_machine, test_software, *[(test_qemu, *row) for row in QEMUS], test_qemu_changes,
+      test_no_qemu, test_without_root,
       *[(test_recorded, name) for name in recorded_names()],
       test_dumps, test_record, test_nothing_there, test_explain, test_usage, test_terminal,
       test_virt_what, test_detect_virt, test_kvm_ok, test_virt_host_validate])

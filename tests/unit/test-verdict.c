@@ -369,7 +369,7 @@ static const struct {
     {"a branch that ended before", "6.13.12", "kernel-holes", "unknown"},
     {"an older branch", "5.15.200", "kernel-holes", "unknown"},
     {"Debian's own version", "6.1.0-56-amd64", "kernel-holes", "unknown"},
-    {"a version with a maker's suffix", "6.18.44-fc-v769", "kernel-holes", "unknown"},
+    {"a version with a maker's suffix", "6.18.44-custom", "kernel-holes", "unknown"},
     {"no version", "", "kernel-holes", "unknown"},
 };
 

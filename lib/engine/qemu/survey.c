@@ -1,12 +1,12 @@
 /* engine/qemu/survey.c - what the QEMU of this machine can: which accelerators, and whether its TCG
  * emulates SVM.
  *
- * A version does not tell: builds leave things out, and versions add them. So QEMU is started with
- * no machine and asked over QMP what `-cpu max` has under TCG; one that was built without TCG does
- * not start so, and is asked for the rest with the accelerator of QEMU's own tests. This takes some
- * tenths of a second, so the answer is kept in the cache folder under the path, size, inode and
- * time of the program: an update of QEMU is asked anew. A cache that cannot be read or written is
- * none. */
+ * A version does not tell: builds leave things out, and versions add them; nor does `-accel help`,
+ * which lists what a module would bring that may not be there. So QEMU is started with no machine
+ * and asked over QMP what `-cpu max` has under TCG; one that has no TCG does not start so, and is
+ * asked for the rest in another way. This takes some tenths of a second, so the answer is kept in
+ * the cache folder under the path, size, inode and time of the program: an update of QEMU is asked
+ * anew. A cache that cannot be read or written is none. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -130,8 +130,15 @@ ask(const char *path, IrekoQemuFact *fact)
         return;
     }
     end(&asked);
+    /* Without TCG: by the accelerator of QEMU's own tests, which may be left out as well, or by
+     * KVM. */
     g_autoptr(GError) error = NULL;
-    if (start(&asked, path, "qtest", &error)) {
+    bool answers = start(&asked, path, "qtest", NULL);
+    if (!answers) {
+        end(&asked);
+        answers = start(&asked, path, "kvm", &error);
+    }
+    if (answers) {
         take_version(&asked, fact);
         fact->tcg_svm = fact->tcg_npt = fact->tcg_vmx = IREKO_READ_NO;
         fact->evidence = g_strdup("it does not start with -accel tcg");
