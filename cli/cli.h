@@ -113,6 +113,10 @@ view_progress(void *view, const char *step, unsigned done, unsigned total);
 char *
 tree_to_text(const char *title, const GPtrArray *reports, bool colour, unsigned width);
 
+/* lost.c: prints which CPU features did not arrive in each machine of NEST, and who took them. */
+void
+lost_print(const IrekoNest *nest);
+
 /* What CHECK is called for people: "hardware assist", "scsi0:1 SSD"; free with g_free. */
 char *
 cli_check_words(const IrekoCheck *check);

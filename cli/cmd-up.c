@@ -99,5 +99,10 @@ cmd_verify(int argc, char **argv, GError **error)
     g_autoptr(IrekoLab) lab = ireko_lab_recorded(home, argv[1], error);
     const IrekoLabRun run = {.cancel_fd = cli_cancel_fd()};
     g_autoptr(IrekoNest) nest = lab != NULL ? ireko_lab_verify(home, lab, &run, error) : NULL;
-    return nest != NULL ? cli_print_nest(nest, json) : EXIT_NO;
+    if (nest == NULL)
+        return EXIT_NO;
+    status = cli_print_nest(nest, json);
+    if (!json)
+        lost_print(nest);
+    return status;
 }

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 
 #define IREKO_PATH_DEPTH_MAX    16
 #define IREKO_REPORT_CHECKS_MAX 1024
+#define IREKO_REPORT_LOST_MAX   256
 
 /* A thing promised to a machine and what was seen of it from inside. Texts come from the layer that
  * was asked; they are safe to print. */
@@ -23,6 +24,13 @@ typedef struct {
     char *cause;    /* a stable word where not ok, else NULL */
     char *fix;      /* what to change, with file and line; or NULL */
 } IrekoCheck;
+
+/* A feature of the CPU that the layer outside has and the machine does not see. */
+typedef struct {
+    char *name; /* as in /proc/cpuinfo: "svm", "avx512f"; or a part of SVM or VMX: "nrip-save" */
+    char *by; /* who took it: "vhv.enable", "hypervisor.cpuid.v0" (of its .vmx), "tcg", "cpu-model",
+               * "firmware", "kernel" */
+} IrekoLoss;
 
 typedef enum {
     IREKO_STATE_DEFINED,     /* not begun */
@@ -49,6 +57,7 @@ typedef struct {
     char *message;         /* why it failed or was not started; or NULL */
     char *console;         /* its last console lines where its agent did not answer; or NULL */
     GPtrArray *checks;     /* IrekoCheck */
+    GPtrArray *lost;       /* IrekoLoss, what people ask for first */
 } IrekoReport;
 
 IrekoReport *

@@ -200,4 +200,5 @@ ireko_host_read_cpu(const IrekoHostSource *source, const char *cpuinfo, IrekoFac
     read_names(source, cpuinfo, facts);
     ireko_host_read_above(source, cpuinfo, facts, NULL);
     read_assistance(source, cpuinfo, flags, facts);
+    ireko_host_read_features(source, flags, facts);
 }

@@ -5,13 +5,14 @@
 #include "base/text.h"
 #include "host/parts.h"
 
-#define TEXT_MAX       1024 /* bytes of any text */
-#define WORD_MAX       32   /* of a stable word or a feature's name */
-#define NAME_MAX_BYTES 64
-#define FEATURES_MAX   64
-#define PARAMS_MAX     128
-#define CPUS_MAX       65536
-#define BYTES_MAX      ((uint64_t)INT64_MAX)
+#define TEXT_MAX         1024 /* bytes of any text */
+#define WORD_MAX         32   /* of a stable word or a feature's name */
+#define NAME_MAX_BYTES   64
+#define FEATURES_MAX     64
+#define CPU_FEATURES_MAX 256
+#define PARAMS_MAX       128
+#define CPUS_MAX         65536
+#define BYTES_MAX        ((uint64_t)INT64_MAX)
 
 static json_t *
 text_or_null(const char *text)
@@ -60,11 +61,12 @@ ireko_host_disks_to_json(const GPtrArray *disks)
 json_t *
 ireko_facts_to_json(const IrekoFacts *facts)
 {
-    json_t *cpu =
-        json_pack("{s:o, s:o, s:s, s:b, s:o, s:o}", "vendor", text_or_null(facts->cpu_vendor),
-                  "model", text_or_null(facts->cpu_model), "hv", ireko_hv_name(facts->hv),
-                  "nested_paging", (int)facts->nested_paging, "features",
-                  texts_json(facts->hv_features), "evidence", text_or_null(facts->hv_evidence));
+    json_t *cpu = json_pack(
+        "{s:o, s:o, s:s, s:b, s:o, s:o, s:o, s:o}", "vendor", text_or_null(facts->cpu_vendor),
+        "model", text_or_null(facts->cpu_model), "hv", ireko_hv_name(facts->hv), "nested_paging",
+        (int)facts->nested_paging, "features", texts_json(facts->hv_features), "evidence",
+        text_or_null(facts->hv_evidence), "cpuid", texts_json(facts->cpu_features), "kernel_hides",
+        texts_json(facts->kernel_hides));
     json_t *above = json_pack("{s:o, s:o}", "kind", text_or_null(facts->above), "evidence",
                               text_or_null(facts->above_evidence));
     json_t *kvm =
@@ -115,6 +117,10 @@ take_cpu(const json_t *object, IrekoFacts *facts, GError **error)
     g_ptr_array_unref(facts->hv_features);
     facts->hv_features = ireko_json_texts(&reader, "features", FEATURES_MAX, WORD_MAX);
     facts->hv_evidence = ireko_json_text_or_null(&reader, "evidence", TEXT_MAX);
+    g_ptr_array_unref(facts->cpu_features);
+    facts->cpu_features = ireko_json_texts(&reader, "cpuid", CPU_FEATURES_MAX, WORD_MAX);
+    g_ptr_array_unref(facts->kernel_hides);
+    facts->kernel_hides = ireko_json_texts(&reader, "kernel_hides", CPU_FEATURES_MAX, WORD_MAX);
     return ireko_json_reader_end(&reader, error);
 }
 

@@ -40,6 +40,8 @@ ireko_facts_new(void)
 {
     IrekoFacts *facts = g_new0(IrekoFacts, 1);
     facts->hv_features = g_ptr_array_new_with_free_func(g_free);
+    facts->cpu_features = g_ptr_array_new_with_free_func(g_free);
+    facts->kernel_hides = g_ptr_array_new_with_free_func(g_free);
     facts->kvm_params = g_ptr_array_new_with_free_func(g_free);
     facts->kvm.open_errno = -1;
     facts->disks = g_ptr_array_new_with_free_func(free_disk);
@@ -55,6 +57,8 @@ ireko_facts_free(IrekoFacts *facts)
     g_free(facts->cpu_model);
     g_ptr_array_unref(facts->hv_features);
     g_free(facts->hv_evidence);
+    g_ptr_array_unref(facts->cpu_features);
+    g_ptr_array_unref(facts->kernel_hides);
     g_free(facts->above);
     g_free(facts->above_evidence);
     g_free(facts->kvm.cause);

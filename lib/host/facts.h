@@ -53,12 +53,14 @@ typedef struct {
     char *cpu_vendor; /* "AuthenticAMD" */
     char *cpu_model;  /* brand string, trimmed */
     IrekoHv hv;       /* SVM: 80000001h ECX bit 2 (AMD APM vol. 3, E.4.2); VMX: 1 ECX bit 5 (SDM) */
-    bool nested_paging;     /* NPT: 8000000Ah EDX bit 0; EPT: IA32_VMX_PROCBASED_CTLS2, else the
-                             * module's parameter */
-    GPtrArray *hv_features; /* char *: "npt", "vgif", "nrip-save" ...; "ept", "vpid" ... */
-    char *hv_evidence;      /* the leaves read, in words */
-    char *above;            /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ...
-                             * (host/above.c has them all) */
+    bool nested_paging;      /* NPT: 8000000Ah EDX bit 0; EPT: IA32_VMX_PROCBASED_CTLS2, else the
+                              * module's parameter */
+    GPtrArray *hv_features;  /* char *: "npt", "vgif", "nrip-save" ...; "ept", "vpid" ... */
+    char *hv_evidence;       /* the leaves read, in words */
+    GPtrArray *cpu_features; /* char *: what CPUID shows, by the kernel's names (host/features.c) */
+    GPtrArray *kernel_hides; /* char *: those of them that the kernel does not list */
+    char *above;             /* kind of the layer above: "none", "kvm", "qemu-tcg", "vmware" ...
+                              * (host/above.c has them all) */
     char *above_evidence;
     IrekoKvmFact kvm;
     GPtrArray *kvm_params;    /* char *: "kvm_amd.nested=1" ... */

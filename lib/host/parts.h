@@ -70,6 +70,10 @@ ireko_host_has_word(const char *words, const char *word);
 void
 ireko_host_read_cpu(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts);
 
+/* FLAGS are the kernel's, or NULL. */
+void
+ireko_host_read_features(const IrekoHostSource *source, const char *flags, IrekoFacts *facts);
+
 /* Needs the facts of the CPU and of the layer above. */
 void
 ireko_host_read_kvm(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts);

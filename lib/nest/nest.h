@@ -26,8 +26,8 @@ IrekoHv
 ireko_nest_offer(const IrekoFacts *facts, IrekoAccel accel);
 
 /* Whether a layer with FACTS can run a machine as a nest wants it. On a layer inside a nest
- * (LEVEL > 0) only KVM counts: TCG there would prove nothing. Returns a failed check "guests" of the
- * layer's machine (free with ireko_check_free) whose cause says why not, or NULL where it can.
+ * (LEVEL > 0) only KVM counts: TCG there would prove nothing. Returns a failed check "guests" of
+ * the layer's machine (free with ireko_check_free) whose cause says why not, or NULL where it can.
  * LAYER is the .vmx of that layer's machine (NULL on L0): it names the line to change. */
 IrekoCheck *
 ireko_nest_check_guests(const IrekoFacts *facts, unsigned level, const IrekoMachine *layer);
@@ -42,6 +42,15 @@ ireko_nest_prove(IrekoReport *report,
                  IrekoAccel accel,
                  const IrekoFacts *inner,
                  bool has_guests);
+
+/* Fills what REPORT's machine lost of the CPU on the way in: MACHINE, run under ACCEL by a layer
+ * with facts OUTER, sees INNER. ireko_nest_prove does it too. */
+void
+ireko_nest_compare_cpus(IrekoReport *report,
+                        const IrekoMachine *machine,
+                        const IrekoFacts *outer,
+                        IrekoAccel accel,
+                        const IrekoFacts *inner);
 
 /* One entry of "machines" of ireko.nest/1; a new reference. */
 json_t *

@@ -16,6 +16,9 @@ void
 ireko_check_settle(
     IrekoCheck *check, const char *seen, bool ok, const char *cause, const char *evidence);
 
+IrekoLoss *
+ireko_loss_new(const char *name, const char *by);
+
 /* How to give MACHINE hardware assistance: the line to change. Free with g_free. */
 char *
 ireko_nest_vhv_fix(const IrekoMachine *machine);

@@ -278,4 +278,6 @@ ireko_nest_prove(IrekoReport *report,
         if (!disk->cdrom)
             prove_disk(&proof, disk);
     }
+    if (inner != NULL)
+        ireko_nest_compare_cpus(report, machine, outer, accel, inner);
 }

@@ -67,6 +67,18 @@ check_json(const IrekoCheck *check)
     return object;
 }
 
+static json_t *
+lost_json(const GPtrArray *lost)
+{
+    json_t *list = json_array();
+    for (guint i = 0; i < lost->len; i++) {
+        const IrekoLoss *loss = g_ptr_array_index(lost, i);
+        (void)json_array_append_new(list,
+                                    json_pack("{s:s, s:s}", "name", loss->name, "by", loss->by));
+    }
+    return list;
+}
+
 json_t *
 ireko_report_to_json(const IrekoReport *report)
 {
@@ -85,6 +97,7 @@ ireko_report_to_json(const IrekoReport *report)
     for (guint i = 0; i < report->checks->len; i++)
         (void)json_array_append_new(checks, check_json(g_ptr_array_index(report->checks, i)));
     (void)json_object_set_new(object, "checks", checks);
+    (void)json_object_set_new(object, "features_lost", lost_json(report->lost));
     return object;
 }
 
@@ -185,6 +198,24 @@ take_checks(const json_t *list, IrekoReport *report, GError **error)
     return true;
 }
 
+static bool
+take_lost(const json_t *list, IrekoReport *report, GError **error)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        IrekoJsonReader reader = ireko_json_reader(json_array_get(list, i), "lost feature");
+        g_autofree char *name = take_word_or_null(&reader, "name", letters);
+        g_autofree char *by = take_word_or_null(&reader, "by", letters);
+        if (name == NULL || by == NULL)
+            ireko_json_reader_fail(&reader, name == NULL ? "name" : "by", "there");
+        if (!ireko_json_reader_end(&reader, error))
+            return false;
+        g_ptr_array_add(report->lost, ireko_loss_new(name, by));
+    }
+    return true;
+}
+
 IrekoReport *
 ireko_report_from_json(const json_t *object, GError **error)
 {
@@ -205,7 +236,9 @@ ireko_report_from_json(const json_t *object, GError **error)
     report->message = ireko_json_lines_or_null(&reader, "message", MESSAGE_MAX);
     report->console = ireko_json_lines_or_null(&reader, "console", CONSOLE_MAX);
     const json_t *checks = ireko_json_list(&reader, "checks", IREKO_REPORT_CHECKS_MAX);
-    if (!ireko_json_reader_end(&reader, error) || !take_checks(checks, report, error))
+    const json_t *lost = ireko_json_list(&reader, "features_lost", IREKO_REPORT_LOST_MAX);
+    if (!ireko_json_reader_end(&reader, error) || !take_checks(checks, report, error) ||
+        !take_lost(lost, report, error))
         return NULL;
     return g_steal_pointer(&report);
 }

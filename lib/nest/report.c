@@ -73,6 +73,24 @@ copy_check(const IrekoCheck *check)
     return copy;
 }
 
+IrekoLoss *
+ireko_loss_new(const char *name, const char *by)
+{
+    IrekoLoss *loss = g_new0(IrekoLoss, 1);
+    loss->name = g_strdup(name);
+    loss->by = g_strdup(by);
+    return loss;
+}
+
+static void
+free_loss(void *data)
+{
+    IrekoLoss *loss = data;
+    g_free(loss->name);
+    g_free(loss->by);
+    g_free(loss);
+}
+
 IrekoReport *
 ireko_report_new(const char *path, unsigned level)
 {
@@ -84,6 +102,7 @@ ireko_report_new(const char *path, unsigned level)
     report->ready_seconds = -1;
     report->proven_seconds = -1;
     report->checks = g_ptr_array_new_with_free_func(free_check);
+    report->lost = g_ptr_array_new_with_free_func(free_loss);
     return report;
 }
 
@@ -101,6 +120,10 @@ ireko_report_copy(const IrekoReport *report)
     copy->console = g_strdup(report->console);
     for (guint i = 0; i < report->checks->len; i++)
         g_ptr_array_add(copy->checks, copy_check(g_ptr_array_index(report->checks, i)));
+    for (guint i = 0; i < report->lost->len; i++) {
+        const IrekoLoss *loss = g_ptr_array_index(report->lost, i);
+        g_ptr_array_add(copy->lost, ireko_loss_new(loss->name, loss->by));
+    }
     return copy;
 }
 
@@ -115,6 +138,7 @@ ireko_report_free(IrekoReport *report)
     g_free(report->message);
     g_free(report->console);
     g_ptr_array_unref(report->checks);
+    g_ptr_array_unref(report->lost);
     g_free(report);
 }
 

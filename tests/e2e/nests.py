@@ -32,11 +32,15 @@ def plain(value):
     return isinstance(value, (str, bool, int))
 
 
+TAKERS = ("vhv.enable", "hypervisor.cpuid.v0", "tcg", "cpu-model", "firmware", "kernel")
 MACHINE_FIELDS = {
     "path": text, "level": number, "state": lambda value: value in STATES,
     "origin": optional(str), "accel": lambda value: value in ("kvm", "tcg", None),
     "ready_seconds": lambda value: value is None or number(value),
     "checks": lambda value: isinstance(value, list),
+    "features_lost": lambda value: isinstance(value, list) and all(
+        set(loss) == {"name", "by"} and text(loss["name"]) and loss["by"] in TAKERS
+        for loss in value),
 }
 CHECK_FIELDS = {
     "what": text, "promised": plain, "seen": lambda value: value is None or plain(value),

@@ -674,7 +674,8 @@ static const char good_report[] =
     "{\"what\":\"cpus\",\"promised\":2,\"seen\":1,\"ok\":false,\"evidence\":null,"
     "\"cause\":\"unknown\",\"fix\":\"f\"},"
     "{\"what\":\"disk.ssd\",\"device\":\"scsi0:1\",\"promised\":true,\"seen\":null,\"ok\":false,"
-    "\"evidence\":null,\"cause\":\"unknown\",\"fix\":null}]}";
+    "\"evidence\":null,\"cause\":\"unknown\",\"fix\":null}],"
+    "\"features_lost\":[{\"name\":\"svm\",\"by\":\"vhv.enable\"}]}";
 
 static void
 test_a_report_is_the_contract_s_json(void)

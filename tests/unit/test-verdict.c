@@ -34,6 +34,8 @@ make_facts(const Given *given)
     facts->hv = given->hv;
     facts->nested_paging = given->hv != IREKO_HV_NONE;
     facts->hv_features = g_ptr_array_new_with_free_func(g_free);
+    facts->cpu_features = g_ptr_array_new_with_free_func(g_free);
+    facts->kernel_hides = g_ptr_array_new_with_free_func(g_free);
     facts->hv_evidence =
         g_strdup(given->hv_evidence != NULL ? given->hv_evidence : "CPUID was read");
     facts->above = g_strdup(given->above != NULL ? given->above : "none");
