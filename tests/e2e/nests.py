@@ -218,6 +218,23 @@ def test_fresh(place):
     place.ireko("down", "deep")
 
 
+def test_lost_features(place):
+    """verify says which CPU features did not arrive in each machine, and who took them."""
+    place.ireko("up", place.lab("deep", *workshop()))
+    machines = by_path(place.nest("verify", "deep"))
+    lost = {path: {loss["name"]: loss["by"] for loss in machine["features_lost"]}
+            for path, machine in machines.items()}
+    taker, words = {"tcg": ("tcg", "TCG"), "kvm": ("cpu-model", "CPU model")}[
+        machines[PATHS[0]]["accel"]]
+    hv = machines[PATHS[1]]["checks"][0]["seen"]  # the processor's, or what TCG emulates
+    assert lost[PATHS[0]]["sse2"] == taker and "fpu" not in lost[PATHS[0]], lost
+    assert lost[PATHS[1]] == {} and lost[PATHS[2]] == {hv: "vhv.enable"}, lost
+    said = place.ireko("verify", "deep").stdout.split("did not arrive", 1)[1].splitlines()[1:]
+    assert said[0].startswith(f"  esxi01: {words} ") and all(len(line) <= 80 for line in said), said
+    assert said[1] == f"  esxi01/esxi02/linux: vhv.enable 1 ({hv})", said
+    place.ireko("down", "deep")
+
+
 def test_dry_run(place):
     """--dry-run of up, run and down says what it would do and changes nothing."""
     lab = place.lab("deep", *workshop())
@@ -299,5 +316,5 @@ def test_vhv_off(place):
 
 if __name__ == "__main__":
     main([test_depth_three, test_words, test_count, test_deepest, test_exec, test_many_talks,
-          test_console, test_up_twice, test_fresh, test_dry_run, test_two_labs, test_changed_definition,
-          test_run, test_vhv_off], lambda: Place().fake("1"))
+          test_console, test_up_twice, test_fresh, test_lost_features, test_dry_run, test_two_labs,
+          test_changed_definition, test_run, test_vhv_off], lambda: Place().fake("1"))

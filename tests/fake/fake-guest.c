@@ -73,14 +73,15 @@ facts_of(const IrekoMachine *machine)
     json_int_t bytes = (json_int_t)(machine->memory_mib * MIB);
     const char *name = misbehaves("leak-hv") ? "svm" : guest.hv;
     g_autoptr(json_t) json = json_pack(
-        "{s:{s:s,s:s,s:s,s:b,s:[],s:s}, s:{s:s,s:s}, s:{s:b,s:s?,s:s,s:[]}, s:{s:I,s:I,s:I}, s:i, "
+        "{s:{s:s,s:s,s:s,s:b,s:[],s:s,s:[s,s*]}, s:{s:s,s:s}, s:{s:b,s:s?,s:s,s:[]}, "
+        "s:{s:I,s:I,s:I}, s:i, "
         "s:s, s:o}",
         "cpu", "vendor", "AuthenticAMD", "model", "fake", "hv", name, "nested_paging", hv,
-        "features", "evidence", "told by a fake guest", "above", "kind", "kvm", "evidence", "fake",
-        "kvm", "usable", kvm, "cause", kvm ? NULL : "device-missing", "evidence",
-        "no /dev/kvm was tried", "params", "memory", "total_bytes", bytes, "installed_bytes", bytes,
-        "available_bytes", bytes, "cpus", (int)machine->vcpus, "kernel", "fake", "disks",
-        disks_of(machine));
+        "features", "evidence", "told by a fake guest", "cpuid", "fpu", hv ? guest.hv : NULL,
+        "above", "kind", "kvm", "evidence", "fake", "kvm", "usable", kvm, "cause",
+        kvm ? NULL : "device-missing", "evidence", "no /dev/kvm was tried", "params", "memory",
+        "total_bytes", bytes, "installed_bytes", bytes, "available_bytes", bytes, "cpus",
+        (int)machine->vcpus, "kernel", "fake", "disks", disks_of(machine));
     return ireko_facts_from_json(json, NULL);
 }
 
