@@ -264,43 +264,46 @@ ireko_vmx_entry_value(const IrekoVmx *doc, size_t index)
     return entry.name == NULL ? NULL : ireko_vmx_decode(entry.raw, entry.raw_len, doc->charset);
 }
 
+typedef struct {
+    const char *text; /* in the document's bytes */
+    uint32_t len, index;
+} Name;
+
 static int
-compare_names(const IrekoVmxEntry *a, const IrekoVmxEntry *b)
+compare_names(const Name *a, const Name *b)
 {
-    int order = g_ascii_strncasecmp(a->name, b->name, MIN(a->name_len, b->name_len));
-    return order != 0 ? order : (a->name_len > b->name_len) - (a->name_len < b->name_len);
+    int order = g_ascii_strncasecmp(a->text, b->text, MIN(a->len, b->len));
+    return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
 }
 
 /* Names first, the order of the file among the same. */
 static int
 compare_entries(const void *left, const void *right, void *data)
 {
-    const IrekoVmx *doc = data;
-    uint32_t i = *(const uint32_t *)left, k = *(const uint32_t *)right;
-    IrekoVmxEntry a = ireko_vmx_entry(doc, i), b = ireko_vmx_entry(doc, k);
-    int order = compare_names(&a, &b);
-    return order != 0 ? order : (i > k) - (i < k);
+    const Name *a = left, *b = right;
+    (void)data;
+    int order = compare_names(a, b);
+    return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
 }
 
-/* Sorts instead of hashing: no file can make it slow. */
+/* Sorts instead of hashing, and reads each line once: no file can make it slow. */
 void
 ireko_vmx_duplicates(const IrekoVmx *doc, IrekoVmxDuplicateFunc func, void *data)
 {
     size_t count = ireko_vmx_count(doc), named = 0;
-    g_autofree uint32_t *sorted = g_new(uint32_t, count + 1);
+    g_autofree Name *sorted = g_new(Name, count + 1);
     g_autofree uint32_t *first = g_new(uint32_t, count + 1);
     for (size_t i = 0; i < count; i++) {
         first[i] = (uint32_t)i;
-        if (ireko_vmx_entry(doc, i).name != NULL)
-            sorted[named++] = (uint32_t)i;
+        IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
+        if (entry.name != NULL)
+            sorted[named++] = (Name){entry.name, (uint32_t)entry.name_len, (uint32_t)i};
     }
-    g_qsort_with_data(sorted, (int)named, sizeof *sorted, compare_entries, (void *)(uintptr_t)doc);
+    g_qsort_with_data(sorted, (int)named, sizeof *sorted, compare_entries, NULL);
 
     for (size_t i = 1; i < named; i++) {
-        IrekoVmxEntry a = ireko_vmx_entry(doc, sorted[i - 1]);
-        IrekoVmxEntry b = ireko_vmx_entry(doc, sorted[i]);
-        if (compare_names(&a, &b) == 0)
-            first[sorted[i]] = first[sorted[i - 1]];
+        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+            first[sorted[i].index] = first[sorted[i - 1].index];
     }
     for (size_t i = 0; i < count; i++) {
         if (first[i] != i)

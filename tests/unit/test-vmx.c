@@ -378,6 +378,26 @@ test_a_vmx_needs_no_config_version(void)
     g_assert_true(ireko_file_remove_tree(dir, NULL));
 }
 
+/* Each line is read once: a long one among many is compared by its name alone. */
+static void
+test_a_long_line_among_many_keys_is_no_wait(void)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    g_autofree char *rest = g_strnfill(1 << 20, 'x');
+    for (unsigned i = 0; i < 50000; i++)
+        g_string_append_printf(text, "a%06u = 1\n", i);
+    g_string_append_printf(text, "a0 = \"%s\"\n", rest);
+    for (unsigned i = 0; i < 50000; i++)
+        g_string_append_printf(text, "b%06u = 1\n", i);
+    g_string_append_printf(text, "b0 = \"%s\"\nA0 = 1\n", rest);
+    g_autoptr(IrekoVmx) doc = parse(text->str, text->len);
+    unsigned repeated = 0;
+    gint64 begin = g_get_monotonic_time();
+    ireko_vmx_duplicates(doc, count_call, &repeated);
+    g_assert_cmpuint(repeated, ==, 1);
+    g_assert_cmpint(g_get_monotonic_time() - begin, <, 10 * G_USEC_PER_SEC);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -389,6 +409,8 @@ main(int argc, char **argv)
                     test_keys_have_any_case_and_the_first_counts);
     g_test_add_func("/vmx/duplicates-name-the-entry-that-counts",
                     test_duplicates_name_the_entry_that_counts);
+    g_test_add_func("/vmx/long-line-among-many-keys-is-no-wait",
+                    test_a_long_line_among_many_keys_is_no_wait);
     g_test_add_func("/vmx/values-are-converted-as-the-encoding-says",
                     test_values_are_converted_as_the_encoding_says);
     g_test_add_func("/vmx/any-document-prints-back", test_any_document_prints_back);
