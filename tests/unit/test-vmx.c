@@ -391,7 +391,7 @@ test_a_long_line_among_many_keys_is_no_wait(void)
         g_string_append_printf(text, "b%06u = 1\n", i);
     g_string_append_printf(text, "b0 = \"%s\"\nA0 = 1\n", rest);
     g_autoptr(IrekoVmx) doc = parse(text->str, text->len);
-    unsigned repeated = 0;
+    size_t repeated = 0;
     gint64 begin = g_get_monotonic_time();
     ireko_vmx_duplicates(doc, count_call, &repeated);
     g_assert_cmpuint(repeated, ==, 1);
