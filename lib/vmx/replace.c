@@ -13,6 +13,10 @@
  * refused. A plain rename would have destroyed theirs. Last, what came out becomes NAME.undo, and
  * ireko-next becomes the hash of the edit; the folder is synced.
  *
+ * A hash stands in a symbolic link: that is there at once and whole, is as durable as a name, and
+ * no data of it keep the folder waiting, as those of a file do that is renamed over another (ext4).
+ * A filesystem without symbolic links gets a file.
+ *
  * A kill leaves NAME as it was or as it is to be. Which one, the next edit sees by ireko-next: is
  * it the hash of NAME, then the exchange was made and the two last steps are made up for; else what
  * was left is removed. Who comes next cannot mistake a living editor for a dead one: the old file
@@ -35,7 +39,7 @@
 #include "vmx/attributes.h"
 #include "vmx/document.h"
 
-#define STAMP_LEN ((size_t)33) /* the hash in hex, and a newline */
+#define STAMP_LEN ((size_t)32) /* the hash in hex */
 
 #define IN_FOLDER (O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
 
@@ -49,20 +53,30 @@ static void
 write_stamp(const char *bytes, size_t len, char *text)
 {
     XXH128_hash_t hash = XXH3_128bits(bytes, len);
-    (void)g_snprintf(text, STAMP_LEN + 1, "%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x\n",
+    (void)g_snprintf(text, STAMP_LEN + 1, "%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x",
                      hash.high64, hash.low64);
 }
 
-/* Whether the file NAME holds the hash of the bytes of FILE. */
+/* What the stamp NAME says, up to LEN bytes of it; -1 where it cannot be read. */
+static ssize_t
+read_stamp_text(const IrekoVmxFile *file, const char *name, char *text, size_t len)
+{
+    ssize_t got = readlinkat(file->folder, name, text, len);
+    if (got >= 0 || errno != EINVAL)
+        return got;
+    IREKO_AUTOFD fd = openat(file->folder, name, O_RDONLY | IN_FOLDER);
+    return fd < 0 ? -1 : ireko_vmx_read_up_to(fd, text, 0, len);
+}
+
+/* Whether the stamp NAME holds the hash of the bytes of FILE. */
 static bool
 read_stamp(const IrekoVmxFile *file, const char *name, bool *ret_same, GError **error)
 {
     char want[STAMP_LEN + 1], got[STAMP_LEN + 1];
     *ret_same = false;
-    IREKO_AUTOFD fd = openat(file->folder, name, O_RDONLY | IN_FOLDER);
-    if (fd < 0 && errno == ENOENT)
+    ssize_t len = read_stamp_text(file, name, got, sizeof got);
+    if (len < 0 && errno == ENOENT)
         return true;
-    ssize_t len = fd < 0 ? -1 : ireko_vmx_read_up_to(fd, got, 0, sizeof got);
     if (len < 0) {
         ireko_error_from_errno(error, errno, "cannot read '%s' beside '%s'", name, file->path);
         return false;
@@ -163,20 +177,35 @@ make(const IrekoVmxFile *file, const char *name)
     return openat(file->folder, name, O_RDWR | O_CREAT | O_EXCL | IN_FOLDER, 0600);
 }
 
-/* Makes the two files of an edit, and first makes up for an edit that left them. */
+/* Makes ireko-next, which is not there, say TEXT. */
 static bool
-begin(const IrekoVmxFile *file, int *ret_next, int *ret_fresh, GError **error)
+make_stamp(const IrekoVmxFile *file, const char *text)
+{
+    if (symlinkat(text, file->folder, file->next) == 0)
+        return true;
+    if (errno != EPERM && errno != ENOSYS && errno != EOPNOTSUPP)
+        return false;
+    IREKO_AUTOFD fd = make(file, file->next);
+    if (fd >= 0 && write_all(fd, text, STAMP_LEN))
+        return true;
+    int why = errno;
+    if (fd >= 0)
+        (void)unlinkat(file->folder, file->next, 0);
+    errno = why;
+    return false;
+}
+
+/* Makes the stamp and the new file of an edit, and first makes up for an edit that left them. */
+static bool
+begin(const IrekoVmxFile *file, const char *stamp, int *ret_fresh, GError **error)
 {
     for (unsigned tries = 0;; tries++) {
-        IREKO_AUTOFD next = make(file, file->next);
-        IREKO_AUTOFD fresh = next < 0 ? -1 : make(file, file->fresh);
-        int why = errno;
-        if (fresh >= 0) {
-            *ret_next = ireko_fd_steal(&next);
-            *ret_fresh = ireko_fd_steal(&fresh);
+        bool stamped = make_stamp(file, stamp);
+        *ret_fresh = stamped ? make(file, file->fresh) : -1;
+        if (*ret_fresh >= 0)
             return true;
-        }
-        if (next >= 0)
+        int why = errno;
+        if (stamped)
             (void)unlinkat(file->folder, file->next, 0);
         if (why != EEXIST || tries > 0) {
             ireko_error_from_errno(error, why, "cannot write beside '%s'", file->path);
@@ -344,16 +373,13 @@ ireko_replace(IrekoVmxFile *file, const char *bytes, size_t len, GError **error)
 {
     char stamp[STAMP_LEN + 1];
     write_stamp(bytes, len, stamp);
-    IREKO_AUTOFD next = -1;
     IREKO_AUTOFD fresh = -1;
     struct stat st;
-    if (!begin(file, &next, &fresh, error) || !make_ours(file, fresh, &st, error))
+    if (!begin(file, stamp, &fresh, error) || !make_ours(file, fresh, &st, error))
         return false; /* what is not known to be ours is left to the next edit */
 
     Outcome outcome = AS_IT_WAS;
-    if (!write_all(next, stamp, STAMP_LEN))
-        ireko_error_from_errno(error, errno, "cannot write beside '%s'", file->path);
-    else if (fill(file, fresh, &st, bytes, len, error))
+    if (fill(file, fresh, &st, bytes, len, error))
         outcome = put_in_place(file, &st, error);
     if (outcome == AS_IT_WAS)
         (void)sweep(file, NULL); /* what stays, the next edit sweeps */

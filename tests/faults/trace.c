@@ -101,6 +101,7 @@ enter(Trace *trace)
     struct user_regs_struct regs;
     check(ptrace(PTRACE_GETREGS, trace->pid, NULL, &regs), "get registers");
     bool exchanges = regs.orig_rax == SYS_renameat2 && (regs.r8 & RENAME_EXCHANGE) != 0;
+    bool links = regs.orig_rax == SYS_symlinkat;
     trace->failing = trace->shortened = trace->kill_after = false;
     if (is_let_through(regs.orig_rax))
         return;
@@ -109,8 +110,8 @@ enter(Trace *trace)
     if (trace->run.calls == at || (trace->fault->persistent && trace->run.calls > at))
         apply(trace, &regs);
     bool dead = trace->run.hit && trace->fault->kind == FAULT_KILL_BEFORE;
-    if (exchanges && trace->fault->no_exchange && !trace->failing && !dead)
-        make_fail(trace, &regs, EINVAL);
+    if ((exchanges || links) && trace->fault->no_exchange && !trace->failing && !dead)
+        make_fail(trace, &regs, links ? EPERM : EINVAL);
     trace->kill_after = trace->kill_after || (exchanges && trace->fault->kill_on_exchange);
 }
 

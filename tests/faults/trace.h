@@ -17,7 +17,7 @@ typedef struct {
     int errnum;
     unsigned at;           /* the call, from 1 */
     bool persistent;       /* all calls from there on, not this one alone */
-    bool no_exchange;      /* the filesystem has no RENAME_EXCHANGE */
+    bool no_exchange;      /* the filesystem has no RENAME_EXCHANGE, nor symbolic links */
     bool kill_on_exchange; /* SIGKILL when renameat2 is done, whatever else is said */
     void (*meddle)(void *data);
     void *data;
