@@ -139,6 +139,13 @@ free_keys(Keys *keys)
     g_clear_pointer(&keys->values, g_strfreev);
 }
 
+/* Of a dry run the diff says what would change. */
+static bool
+is_said(const Keys *keys, const char *before, const char *after)
+{
+    return !keys->quiet && (!keys->edit.dry_run || g_strcmp0(before, after) == 0);
+}
+
 /* Says that KEY of FILE was BEFORE and is AFTER; NULL: absent. */
 static void
 say_change(GString *out, const char *file, const char *key, const char *before, const char *after)
@@ -166,7 +173,7 @@ set_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, G
             g_prefix_error(error, "%s: ", vmx_name(file));
             return false;
         }
-        if (!keys->quiet)
+        if (is_said(keys, was, keys->values[i]))
             say_change(result->err, vmx_name(file), keys->keys[i], was, keys->values[i]);
     }
     return true;
@@ -180,7 +187,7 @@ unset_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result,
     for (size_t i = 0; keys->keys[i] != NULL; i++) {
         g_autofree char *was = ireko_vmx_get(doc, keys->keys[i], NULL);
         (void)ireko_vmx_unset(doc, keys->keys[i]);
-        if (!keys->quiet)
+        if (is_said(keys, was, NULL))
             say_change(result->err, vmx_name(file), keys->keys[i], was, NULL);
     }
     return true;
