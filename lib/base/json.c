@@ -43,18 +43,30 @@ field(const IrekoJsonReader *reader, const char *key)
     return json_is_null(value) ? NULL : value;
 }
 
+/* VALUE as a text that is safe to print and of at most MAX bytes as such, so that it can be passed
+ * on to a reader with the same limit; NULL where it is none. Free with g_free. */
+static char *
+safe_text(const json_t *value, size_t max)
+{
+    size_t len = json_string_length(value);
+    if (!json_is_string(value) || len > max)
+        return NULL;
+    g_autofree char *safe = ireko_text_safe(json_string_value(value), len);
+    return strlen(safe) <= max ? g_steal_pointer(&safe) : NULL;
+}
+
 char *
 ireko_json_lines_or_null(IrekoJsonReader *reader, const char *key, size_t max)
 {
     const json_t *value = field(reader, key);
     if (value == NULL)
         return NULL;
-    if (!json_is_string(value) || json_string_length(value) > max) {
+    char *text = safe_text(value, max);
+    if (text == NULL) {
         g_autofree char *expected = g_strdup_printf("a text of at most %zu bytes", max);
         ireko_json_reader_fail(reader, key, expected);
-        return NULL;
     }
-    return ireko_text_safe(json_string_value(value), json_string_length(value));
+    return text;
 }
 
 char *
@@ -134,13 +146,11 @@ ireko_json_texts(IrekoJsonReader *reader, const char *key, size_t max, size_t te
     GPtrArray *texts = g_ptr_array_new_with_free_func(g_free);
     const json_t *list = ireko_json_list(reader, key, max);
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *value = json_array_get(list, i);
-        size_t len = json_string_length(value); /* 0 for what is no text */
-        if (!json_is_string(value) || len > text_max) {
+        char *text = safe_text(json_array_get(list, i), text_max);
+        if (text == NULL) {
             ireko_json_reader_fail(reader, key, "a list of short texts");
             break;
         }
-        char *text = ireko_text_safe(json_string_value(value), len);
         g_ptr_array_add(texts, g_strdelimit(text, "\n\t", ' '));
     }
     return texts;

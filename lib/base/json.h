@@ -28,7 +28,8 @@ ireko_json_reader_end(IrekoJsonReader *reader, GError **error);
 void
 ireko_json_reader_fail(IrekoJsonReader *reader, const char *key, const char *expected);
 
-/* A text of at most MAX bytes, made safe to print on one line; NULL only after a failure. */
+/* A text of at most MAX bytes once it is made safe to print on one line; NULL only after a failure.
+ */
 char *
 ireko_json_text(IrekoJsonReader *reader, const char *key, size_t max);
 

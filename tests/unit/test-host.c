@@ -595,6 +595,8 @@ static const struct {
     {"a cause with a blank", "kvm/cause", "\"not ok\""},
     {"a usable KVM with a cause", "kvm/usable", "true"},
     {"an unusable KVM without a cause", "kvm/cause", "null"},
+    {"a feature that is long once it is safe to print", "cpu/features",
+     "[\"\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\\u001b\"]"},
     {"negative memory", "memory/total_bytes", "-1"},
     {"memory that is a fraction", "memory/total_bytes", "1.5"},
     {"more CPUs than there are", "cpus", "1000000"},
