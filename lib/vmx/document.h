@@ -57,3 +57,18 @@ ireko_vmx_line_end(const IrekoVmx *doc, size_t start);
 /* How many bytes the mark of UTF-8 takes at the begin: 3 or 0. */
 size_t
 ireko_vmx_bom_len(const IrekoVmx *doc);
+
+/* The name of entry INDEX, in the document's bytes. */
+typedef struct {
+    const char *text;
+    uint32_t len, index;
+} IrekoVmxName;
+
+/* In the order of their letters, whatever their case. */
+int
+ireko_vmx_compare_names(const IrekoVmxName *a, const IrekoVmxName *b);
+
+/* The names of DOC, sorted so, and those that are the same by their place; RET_NAMED of them. Free
+ * with g_free. */
+IrekoVmxName *
+ireko_vmx_names(const IrekoVmx *doc, size_t *ret_named);

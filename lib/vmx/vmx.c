@@ -264,13 +264,8 @@ ireko_vmx_entry_value(const IrekoVmx *doc, size_t index)
     return entry.name == NULL ? NULL : ireko_vmx_decode(entry.raw, entry.raw_len, doc->charset);
 }
 
-typedef struct {
-    const char *text; /* in the document's bytes */
-    uint32_t len, index;
-} Name;
-
-static int
-compare_names(const Name *a, const Name *b)
+int
+ireko_vmx_compare_names(const IrekoVmxName *a, const IrekoVmxName *b)
 {
     int order = g_ascii_strncasecmp(a->text, b->text, MIN(a->len, b->len));
     return order != 0 ? order : (a->len > b->len) - (a->len < b->len);
@@ -280,29 +275,39 @@ compare_names(const Name *a, const Name *b)
 static int
 compare_entries(const void *left, const void *right, void *data)
 {
-    const Name *a = left, *b = right;
+    const IrekoVmxName *a = left, *b = right;
     (void)data;
-    int order = compare_names(a, b);
+    int order = ireko_vmx_compare_names(a, b);
     return order != 0 ? order : (a->index > b->index) - (a->index < b->index);
 }
 
 /* Sorts instead of hashing, and reads each line once: no file can make it slow. */
+IrekoVmxName *
+ireko_vmx_names(const IrekoVmx *doc, size_t *ret_named)
+{
+    size_t named = 0;
+    IrekoVmxName *names = g_new(IrekoVmxName, doc->count + 1);
+    for (size_t i = 0; i < doc->count; i++) {
+        IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
+        if (entry.name != NULL)
+            names[named++] = (IrekoVmxName){entry.name, (uint32_t)entry.name_len, (uint32_t)i};
+    }
+    g_qsort_with_data(names, (int)named, sizeof *names, compare_entries, NULL);
+    *ret_named = named;
+    return names;
+}
+
 void
 ireko_vmx_duplicates(const IrekoVmx *doc, IrekoVmxDuplicateFunc func, void *data)
 {
     size_t count = ireko_vmx_count(doc), named = 0;
-    g_autofree Name *sorted = g_new(Name, count + 1);
+    g_autofree IrekoVmxName *sorted = ireko_vmx_names(doc, &named);
     g_autofree uint32_t *first = g_new(uint32_t, count + 1);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         first[i] = (uint32_t)i;
-        IrekoVmxEntry entry = ireko_vmx_entry(doc, i);
-        if (entry.name != NULL)
-            sorted[named++] = (Name){entry.name, (uint32_t)entry.name_len, (uint32_t)i};
-    }
-    g_qsort_with_data(sorted, (int)named, sizeof *sorted, compare_entries, NULL);
 
     for (size_t i = 1; i < named; i++) {
-        if (compare_names(&sorted[i - 1], &sorted[i]) == 0)
+        if (ireko_vmx_compare_names(&sorted[i - 1], &sorted[i]) == 0)
             first[sorted[i].index] = first[sorted[i - 1].index];
     }
     for (size_t i = 0; i < count; i++) {

@@ -1,0 +1,375 @@
+/* Lint: each rule has a file that it finds wrong and one beside it that it does not; what can be
+ * mended is, and nothing else changes; no file is slow. */
+#include <glib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ireko/lint.h>
+
+static IrekoVmx *
+parse(const char *text)
+{
+    g_autoptr(GError) error = NULL;
+    IrekoVmx *doc = ireko_vmx_parse(text, strlen(text), &error);
+    g_assert_no_error(error);
+    return doc;
+}
+
+/* "code:line code:line", by line. */
+static char *
+in_short(const GPtrArray *findings)
+{
+    GString *out = g_string_new(NULL);
+    for (unsigned i = 0; i < findings->len; i++) {
+        const IrekoFinding *finding = findings->pdata[i];
+        g_assert_nonnull(finding->what);
+        g_assert_nonnull(finding->evidence);
+        g_assert_nonnull(finding->source);
+        g_assert_null(strpbrk(finding->evidence, "\n\t\x1b"));
+        g_string_append_printf(out, "%s%s:%u", i > 0 ? " " : "", finding->code, finding->line);
+    }
+    return g_string_free(out, FALSE);
+}
+
+#define ESXI                                                                                       \
+    "guestOS = \"vmkernel65\"\nvirtualHW.version = \"14\"\nnumvcpus = \"2\"\nmemsize = \"8192\"\n"
+#define NEST   ESXI "vhv.enable = \"TRUE\"\n" /* 5 lines */
+#define VHV    "vhv.enable = \"TRUE\"\n"
+#define PORT   "pciBridge4.virtualDev = \"pcieRootPort\"\n"
+#define NIC0   "ethernet0.present = \"TRUE\"\n"
+#define NIC1   "ethernet1.present = \"TRUE\"\n"
+#define DISK   "scsi0:0.present = \"TRUE\"\n"
+#define FILTER "ethernet0.filter4.name = \"dvfilter-maclearn\"\n"
+#define SALT   "sched.mem.pshare.salt = \"lab\"\n"
+
+static const struct {
+    const char *label, *text, *want;
+} rows[] = {
+    {"a file that is right has no finding", NEST PORT NIC0, ""},
+    {"a key twice", "memsize = \"64\"\nMemSize = \"128\"\n", "duplicate-key:2"},
+    {"two keys that only begin alike", "tools.a = \"64\"\ntools.ab = \"64\"\n", ""},
+    {"a value without quotes", "memsize = 64\n", "unquoted-value:1"},
+    {"quotes without blanks around =", "memsize=\"64\"\n", ""},
+    {"a comment behind a value", "memsize = \"64\" # MB\n", "trailing-comment:1"},
+    {"a # inside quotes", "annotation = \"a # b\"\n", ""},
+    {"a bar that is no escape", "annotation = \"a | b\"\n", "bad-escape:1"},
+    {"a bar at the end", "annotation = \"a|\"\n", "bad-escape:1"},
+    {"escapes", "annotation = \"a|22b|7C|0A\"\n", ""},
+    {"another encoding", ".encoding = \"windows-1252\"\n", "encoding-not-utf8:1"},
+    {"UTF-8", ".encoding = \"UTF-8\"\n", ""},
+    {"a line that is none", "# c\nmemsize \"64\"\n", "malformed-line:2"},
+    {"a typing error", "numvcpu = \"2\"\n", "misspelt-key:1"},
+    {"a key that nobody knows and that is near to none", "some.private.thing = \"2\"\n", ""},
+    {"folklore", "hypervisor.cpuid.0 = \"FALSE\"\n", "invented-key:1"},
+    {"the key that was meant", "hypervisor.cpuid.v0 = \"FALSE\"\n", ""},
+    {"a setting of a port group in a .vmx", "ethernet0.promiscuousMode = \"accept\"\n",
+     "invented-key:1"},
+    {"a value that cannot be meant", "memsize = \"many\"\n", "bad-value:1"},
+    {"nesting below hardware version 9", "virtualHW.version = \"8\"\n" VHV,
+     "vhv-hardware-version:2"},
+    {"nesting at hardware version 9", "virtualHW.version = \"9\"\n" VHV, ""},
+    {"nesting without hardware paging", VHV "monitor.virtual_mmu = \"software\"\n",
+     "vhv-software-mmu:2"},
+    {"nesting without hardware execution", VHV "monitor.virtual_exec = \"software\"\n",
+     "vhv-software-mmu:2"},
+    {"nesting with hardware paging", VHV "monitor.virtual_mmu = \"hardware\"\n", ""},
+    {"software paging without nesting", "monitor.virtual_mmu = \"software\"\n", ""},
+    {"an ESXi without assistance", ESXI, "hypervisor-without-vhv:1"},
+    {"an ESXi with assistance switched off", ESXI "vhv.enable = \"FALSE\"\n",
+     "hypervisor-without-vhv:5"},
+    {"a Hyper-V without assistance", "guestOS = \"winHyperV\"\n", "hypervisor-without-vhv:1"},
+    {"a Linux without assistance", "guestOS = \"debian12-64\"\n", ""},
+    {"ESXi 8 on old hardware",
+     "guestOS = \"vmkernel8\"\nvirtualHW.version = \"19\"\nnumvcpus = \"2\"\nmemsize = "
+     "\"8192\"\n" VHV,
+     "guest-newer-than-hardware:1"},
+    {"ESXi 8 on its hardware",
+     "guestOS = \"vmkernel8\"\nvirtualHW.version = \"20\"\nnumvcpus = \"2\"\nmemsize = "
+     "\"8192\"\n" VHV,
+     ""},
+    {"an ESXi with one CPU", "guestOS = \"vmkernel65\"\nnumvcpus = \"1\"\nmemsize = \"4096\"\n" VHV,
+     "esxi-too-small:2"},
+    {"an ESXi with too little memory",
+     "guestOS = \"vmkernel7\"\nnumvcpus = \"2\"\nmemsize = \"4096\"\n" VHV, "esxi-too-small:3"},
+    {"a built-in image in the place of ESXi",
+     "guestOS = \"vmkernel7\"\nireko.image = \"kvm-host\"\nmemsize = \"1024\"\n" VHV, ""},
+    {"a boot disk of 16 GB",
+     "guestOS = \"vmkernel7\"\nnumvcpus = \"2\"\nmemsize = \"8192\"\n" VHV DISK
+     "ireko.scsi0:0.size = \"16G\"\n",
+     "esxi-boot-disk-small:6"},
+    {"a boot disk of 32 GB",
+     "guestOS = \"vmkernel7\"\nnumvcpus = \"2\"\nmemsize = \"8192\"\n" VHV DISK
+     "ireko.scsi0:0.size = \"32G\"\n",
+     ""},
+    {"performance counters in EVC", "vpmc.enable = \"TRUE\"\nevcCompatibilityMode = \"TRUE\"\n",
+     "vpmc-masked-cpu:1"},
+    {"performance counters alone", "vpmc.enable = \"TRUE\"\nevcCompatibilityMode = \"FALSE\"\n",
+     ""},
+    {"nesting with Fault Tolerance", VHV "ftcpt.something = \"1\"\n", "vhv-fault-tolerance:2"},
+    {"a key of encryption that every machine has",
+     VHV "ftcpt.ftEncryptionMode = \"ftEncryptionOpportunistic\"\n", ""},
+    {"nesting with a device passed through", VHV "pciPassthru0.present = \"TRUE\"\n",
+     "vhv-passthrough:2"},
+    {"nesting with a device passed through, allowed",
+     VHV "pciPassthru0.present = \"TRUE\"\nvhv.allowPassthru = \"TRUE\"\n", ""},
+    {"VBS without an IOMMU", "vbs.enable = \"TRUE\"\nvvtd.enable = \"FALSE\"\n",
+     "vbs-incomplete:2"},
+    {"VBS on old hardware", "vbs.enable = \"TRUE\"\nvirtualHW.version = \"13\"\n",
+     "vbs-incomplete:1"},
+    {"VBS with all it needs",
+     "vbs.enable = \"TRUE\"\nvvtd.enable = \"TRUE\"\nvirtualHW.version = \"19\"\n", ""},
+    {"a hypervisor that is suspended", VHV "checkpoint.vmState = \"a.vmss\"\n",
+     "suspended-hypervisor:2"},
+    {"a hypervisor that is not", VHV "checkpoint.vmState = \"\"\n", ""},
+    {"a vmxnet3 without a PCIe port", NIC0 "ethernet0.virtualDev = \"vmxnet3\"\n",
+     "no-pcie-port:1"},
+    {"an NVMe disk without a PCIe port", "nvme0.present = \"TRUE\"\nnvme0:0.present = \"TRUE\"\n",
+     "no-pcie-port:2"},
+    {"a vmxnet3 with one", NIC0 "ethernet0.virtualDev = \"vmxnet3\"\n" PORT, ""},
+    {"an e1000", NIC0 "ethernet0.virtualDev = \"e1000\"\n", ""},
+    {"a virtual ESXi on a port group", NEST NIC0 "ethernet0.networkName = \"VM Network\"\n",
+     "port-group-for-nested:7"},
+    {"a Linux on a port group", NIC0 "ethernet0.networkName = \"VM Network\"\n", ""},
+    {"a virtual ESXi on a distributed port group",
+     NEST NIC0 "ethernet0.dvs.portgroupId = \"dvportgroup-1\"\n", "mac-learning:7"},
+    {"the same below 6.7",
+     "guestOS = \"vmkernel65\"\nvirtualHW.version = \"13\"\nnumvcpus = \"2\"\nmemsize = "
+     "\"8192\"\n" VHV NIC0 "ethernet0.dvs.portgroupId = \"dvportgroup-1\"\n",
+     ""},
+    {"the filter on one card of two", "virtualHW.version = \"13\"\n" NIC0 NIC1 FILTER,
+     "maclearn-filter:4"},
+    {"the filter where the switch learns", "virtualHW.version = \"14\"\n" NIC0 FILTER,
+     "maclearn-filter:3"},
+    {"the filter on the only card", "virtualHW.version = \"13\"\n" NIC0 FILTER, ""},
+    {"a network device of Linux", VHV NIC0 "ethernet0.vnet = \"/dev/vmnet0\"\n",
+     "vmnet-permission:3"},
+    {"a network of Windows", VHV NIC0 "ethernet0.vnet = \"VMnet2\"\n", ""},
+    {"a virtual ESXi in EVC", NEST "evcCompatibilityMode = \"TRUE\"\n", "esxi-in-evc:6"},
+    {"a virtual ESXi out of EVC", NEST "evcCompatibilityMode = \"FALSE\"\n", ""},
+    {"a disk with a path of Windows", VHV DISK "scsi0:0.fileName = \"D:\\\\vm\\\\a.vmdk\"\n",
+     "windows-host-vbs:3"},
+    {"a disk with a path of its own folder", VHV DISK "scsi0:0.fileName = \"a.vmdk\"\n", ""},
+    {"a virtual ESXi on a distributed switch", NEST NIC0 "ethernet0.dvs.switchId = \"50 1a\"\n",
+     "nested-unsupported:7"},
+    {"sharing without a salt", "sched.mem.pshare.enable = \"TRUE\"\n", "sharing-without-salt:1"},
+    {"sharing with a salt", "sched.mem.pshare.enable = \"TRUE\"\n" SALT, "sharing-large-pages:2"},
+    {"a salt on memory that is all reserved", "memsize = \"64\"\nsched.mem.min = \"64\"\n" SALT,
+     "sharing-pinned:2 sharing-large-pages:3"},
+    {"a salt on memory that is half reserved", "memsize = \"64\"\nsched.mem.min = \"32\"\n" SALT,
+     "sharing-large-pages:3"},
+    {"a salt with sharing off", "sched.mem.pshare.enable = \"FALSE\"\n" SALT,
+     "sharing-pinned:1 sharing-large-pages:2"},
+    {"a Xen by its name", VHV "displayName = \"XenServer 8\"\n", "xen-nested:2"},
+    {"a Xen that runs no guests with assistance", "displayName = \"XenServer 8\"\n", ""},
+    {"an ESXi on a disk of VirtualBox", NEST DISK "scsi0:0.fileName = \"a.vdi\"\n",
+     "virtualbox-no-ept:7"},
+    {"a Linux on a disk of VirtualBox", DISK "scsi0:0.fileName = \"a.vdi\"\n", ""},
+};
+
+static void
+test_a_document(gconstpointer data)
+{
+    const size_t i = GPOINTER_TO_SIZE(data);
+    g_autoptr(IrekoVmx) doc = parse(rows[i].text);
+    g_autoptr(GPtrArray) findings = ireko_lint(doc, "a.vmx");
+    g_autofree char *found = in_short(findings);
+    g_assert_cmpstr(found, ==, rows[i].want);
+}
+
+/* Files of a lab: each a text, the number of them, its level. */
+#define HOST                                                                                       \
+    NEST DISK "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\nscsi0:2.present = "         \
+              "\"TRUE\"\n"
+#define PLAIN NEST DISK "scsi0:1.present = \"TRUE\"\nscsi0:2.present = \"TRUE\"\n"
+#define SMALL                                                                                      \
+    "guestOS = \"vmkernel65\"\nmemsize = \"4096\"\n" DISK                                          \
+    "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\nscsi0:2.present = \"TRUE\"\n"
+
+static const struct {
+    const char *label;
+    IrekoLintMachine machines[3];
+    const char *texts[3], *want;
+} lab_rows[] = {
+    {"three hosts with an SSD and a disk each", {{.copies = 3, .level = 1}}, {HOST}, ""},
+    {"two hosts with an SSD", {{.copies = 2, .level = 1}}, {HOST}, "vsan-three-hosts:1"},
+    {"one host with an SSD is no vSAN", {{.copies = 1, .level = 1}}, {HOST}, ""},
+    {"hosts one inside the other are no vSAN",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 2}},
+     {HOST, HOST},
+     ""},
+    {"hosts without any SSD are no vSAN", {{.copies = 2, .level = 1}}, {PLAIN}, ""},
+    {"a third host without an SSD",
+     {{.copies = 2, .level = 1}, {.copies = 1, .level = 1}},
+     {HOST, PLAIN},
+     "vsan-no-ssd:1"},
+    {"a third host without a disk for capacity",
+     {{.copies = 2, .level = 1}, {.copies = 1, .level = 1}},
+     {HOST, NEST DISK "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\n"},
+     "vsan-no-capacity:1"},
+    {"hosts with less memory than vSAN takes",
+     {{.copies = 3, .level = 1}},
+     {SMALL},
+     "vsan-memory:2"},
+    {"the same identity twice",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 1}},
+     {"uuid.bios = \"56 4d\"\n", "memsize = \"4\"\nuuid.bios = \"56 4d\"\n"},
+     "same-uuid:2"},
+    {"an identity of a machine that is there twice",
+     {{.copies = 2, .level = 1}},
+     {"uuid.bios = \"56 4d\"\n"},
+     "same-uuid:1"},
+    {"identities of their own",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 1}},
+     {"uuid.bios = \"56 4d\"\n", "uuid.bios = \"56 4e\"\n"},
+     ""},
+    {"the same address twice",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 2}},
+     {"ethernet0.address = \"00:50:56:00:00:01\"\n", "ethernet0.address = \"00:50:56:00:00:01\"\n"},
+     "same-mac:1"},
+    {"two salts",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 1}},
+     {SALT, "sched.mem.pshare.salt = \"other\"\n"},
+     "salts-differ:1"},
+    {"one salt", {{.copies = 1, .level = 1}, {.copies = 1, .level = 1}}, {SALT, SALT}, ""},
+    {"two virtual hosts on one port group",
+     {{.copies = 2, .level = 1}},
+     {NEST "ethernet0.networkName = \"lab\"\n"},
+     "promiscuous-copies:6"},
+    {"two virtual hosts on two",
+     {{.copies = 1, .level = 1}, {.copies = 1, .level = 1}},
+     {NEST "ethernet0.networkName = \"a\"\n", NEST "ethernet0.networkName = \"b\"\n"},
+     ""},
+};
+
+static void
+test_a_lab(gconstpointer data)
+{
+    const size_t i = GPOINTER_TO_SIZE(data);
+    IrekoLintMachine machines[3];
+    g_autoptr(GPtrArray) docs = g_ptr_array_new_with_free_func((GDestroyNotify)ireko_vmx_free);
+    for (size_t k = 0; k < 3 && lab_rows[i].texts[k] != NULL; k++) {
+        machines[k] = lab_rows[i].machines[k];
+        g_ptr_array_add(docs, parse(lab_rows[i].texts[k]));
+        machines[k].doc = docs->pdata[k];
+        machines[k].file = k == 0 ? "a.vmx" : k == 1 ? "b.vmx" : "c.vmx";
+    }
+    g_autoptr(GPtrArray) findings = ireko_lint_lab(machines, docs->len);
+    g_autofree char *found = in_short(findings);
+    g_assert_cmpstr(found, ==, lab_rows[i].want);
+}
+
+static bool
+triggers(const char *want, const char *code)
+{
+    const char *at = strstr(want, code);
+    return at != NULL && (at == want || at[-1] == ' ') && at[strlen(code)] == ':';
+}
+
+/* But for the one that is asked of the file itself. */
+static void
+test_every_rule_has_a_file_that_it_finds_wrong(void)
+{
+    g_autoptr(GPtrArray) rules = ireko_lint_rules();
+    g_assert_cmpuint(rules->len, >=, 29);
+    for (unsigned r = 0; r < rules->len; r++) {
+        const IrekoFinding *rule = rules->pdata[r];
+        g_assert_nonnull(rule->evidence);
+        bool found = strcmp(rule->code, "file-locked") == 0;
+        for (size_t i = 0; i < G_N_ELEMENTS(rows); i++)
+            found |= triggers(rows[i].want, rule->code);
+        for (size_t i = 0; i < G_N_ELEMENTS(lab_rows); i++)
+            found |= triggers(lab_rows[i].want, rule->code);
+        if (!found)
+            g_error("no row of this test triggers %s", rule->code);
+    }
+}
+
+static const struct {
+    const char *label, *before, *after;
+    unsigned mended;
+} fixes[] = {
+    {"the same again goes",
+     "\xef\xbb\xbf"
+     "# c\r\na = \"1\"\r\nb = \"2\"\r\nA = \"1\" # again\r\n",
+     "\xef\xbb\xbf"
+     "# c\r\na = \"1\"\r\nb = \"2\"\r\n",
+     1},
+    {"the same again at an end without a line end", "a = \"1\"\nb = \"2\"\na = \"1\"",
+     "a = \"1\"\nb = \"2\"", 1},
+    {"another value stays", "a = \"1\"\na = \"2\"\n", "a = \"1\"\na = \"2\"\n", 0},
+    {"a bare value gets quotes", "  memsize =   64 # MB\nb = \"2\"\n",
+     "  memsize =   \"64\" # MB\nb = \"2\"\n", 1},
+    {"a bare virtualSSD stays bare", "scsi0:1.virtualSSD = 1\n", "scsi0:1.virtualSSD = 1\n", 0},
+    {"folklore becomes what was meant", "Hypervisor.CPUID.0 = FALSE\n",
+     "hypervisor.cpuid.v0 = \"FALSE\"\n", 2},
+    {"folklore stays where what was meant is there",
+     "hypervisor.cpuid.0 = \"FALSE\"\nhypervisor.cpuid.v0 = \"FALSE\"\n",
+     "hypervisor.cpuid.0 = \"FALSE\"\nhypervisor.cpuid.v0 = \"FALSE\"\n", 0},
+    {"two lines of folklore do not become a duplicate",
+     "vhv.allow = \"TRUE\"\nnestedHVEnabled = \"TRUE\"\n",
+     "vhv.enable = \"TRUE\"\nnestedHVEnabled = \"TRUE\"\n", 1},
+    {"a file that is right stays", NEST, NEST, 0},
+};
+
+static void
+test_a_fix(gconstpointer data)
+{
+    const size_t i = GPOINTER_TO_SIZE(data);
+    g_autoptr(IrekoVmx) doc = parse(fixes[i].before);
+    g_assert_cmpuint(ireko_lint_fix(doc, "a.vmx"), ==, fixes[i].mended);
+    size_t len = 0;
+    g_autofree char *after = ireko_vmx_print(doc, &len);
+    g_assert_cmpmem(after, len, fixes[i].after, strlen(fixes[i].after));
+    g_assert_cmpuint(ireko_lint_fix(doc, "a.vmx"), ==, 0);
+}
+
+static void
+lint_and_fix(GString *text)
+{
+    g_autoptr(IrekoVmx) doc = ireko_vmx_parse(text->str, text->len, NULL);
+    g_autoptr(GPtrArray) findings = ireko_lint(doc, "a.vmx");
+    g_assert_nonnull(findings);
+    (void)ireko_lint_fix(doc, "a.vmx");
+    (void)g_string_free(text, TRUE);
+}
+
+/* What is quadratic takes minutes here. */
+static void
+test_no_file_is_slow(void)
+{
+    GString *line = g_string_new("annotation = ");
+    for (size_t i = 0; i < 1 << 20; i++)
+        g_string_append_c(line, '|');
+    GString *keys = g_string_new(NULL), *same = g_string_new(NULL);
+    for (unsigned i = 0; i < 100000; i++) {
+        g_string_append_printf(keys, "key%u.present = 1\n", i);
+        g_string_append(same, "memsize = 64\n");
+    }
+    gint64 began_us = g_get_monotonic_time();
+    lint_and_fix(line);
+    lint_and_fix(keys);
+    lint_and_fix(same);
+    g_assert_cmpint(g_get_monotonic_time() - began_us, <, 60 * G_USEC_PER_SEC);
+}
+
+int
+main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autofree char *path = g_strdup_printf("/lint/file/%s", rows[i].label);
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_a_document);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(lab_rows); i++) {
+        g_autofree char *path = g_strdup_printf("/lint/lab/%s", lab_rows[i].label);
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_a_lab);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(fixes); i++) {
+        g_autofree char *path = g_strdup_printf("/lint/fix/%s", fixes[i].label);
+        g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_a_fix);
+    }
+    g_test_add_func("/lint/every-rule-has-a-file-that-it-finds-wrong",
+                    test_every_rule_has_a_file_that_it_finds_wrong);
+    g_test_add_func("/lint/no-file-is-slow", test_no_file_is_slow);
+    return g_test_run();
+}
