@@ -79,6 +79,10 @@ hand_over(VmxResult *result, VmxResult *sum, json_t *rows, bool live)
     (void)g_string_free(result->err, TRUE);
     sum->failed |= result->failed;
     sum->changed += result->changed;
+    sum->fixed += result->fixed;
+    sum->can_fix += result->can_fix;
+    for (size_t i = 0; i < G_N_ELEMENTS(sum->found); i++)
+        sum->found[i] += result->found[i];
 }
 
 static void

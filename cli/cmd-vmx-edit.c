@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <ireko/lint.h>
 #include <ireko/text.h>
 #include <ireko/vmxfile.h>
 
@@ -163,10 +164,81 @@ say_change(GString *out, const char *file, const char *key, const char *before, 
     g_string_append_printf(out, "%s\n", safe);
 }
 
+/* How many more findings of each code AFTER has than BEFORE. */
+static GHashTable *
+count_more(const GPtrArray *before, const GPtrArray *after)
+{
+    GHashTable *more = g_hash_table_new(g_str_hash, g_str_equal);
+    for (unsigned i = 0; i < before->len + after->len; i++) {
+        bool old = i < before->len;
+        const IrekoFinding *finding = old ? before->pdata[i] : after->pdata[i - before->len];
+        int count = GPOINTER_TO_INT(g_hash_table_lookup(more, finding->code));
+        g_hash_table_insert(more, finding->code, GINT_TO_POINTER(count + (old ? -1 : 1)));
+    }
+    return more;
+}
+
+static char *
+in_words(const IrekoFinding *finding)
+{
+    return g_strconcat(finding->code, "\n", finding->what, "\n", finding->evidence, NULL);
+}
+
+/* The findings of AFTER that are more than BEFORE had: one that an edit did not mend but changed is
+ * not. They stay AFTER's. */
+static GPtrArray *
+find_new(const GPtrArray *before, const GPtrArray *after)
+{
+    g_autoptr(GHashTable) more = count_more(before, after);
+    g_autoptr(GHashTable) known = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    for (unsigned i = 0; i < before->len; i++)
+        g_hash_table_add(known, in_words(before->pdata[i]));
+    GPtrArray *found = g_ptr_array_new();
+    for (unsigned i = 0; i < after->len; i++) {
+        IrekoFinding *finding = after->pdata[i];
+        int left = GPOINTER_TO_INT(g_hash_table_lookup(more, finding->code));
+        g_autofree char *words = in_words(finding);
+        if (left <= 0 || g_hash_table_contains(known, words))
+            continue;
+        g_hash_table_insert(more, finding->code, GINT_TO_POINTER(left - 1));
+        g_ptr_array_add(found, finding);
+    }
+    return found;
+}
+
+/* Whether DOC has no error that it had not before. One that comes by insisting is said. */
+static bool
+check_no_worse(const IrekoVmx *doc,
+               const char *file,
+               const GPtrArray *before,
+               const Keys *keys,
+               VmxResult *result,
+               GError **error)
+{
+    g_autoptr(GPtrArray) after = ireko_lint(doc, vmx_name(file));
+    g_autoptr(GPtrArray) found = find_new(before, after);
+    for (unsigned i = 0; i < found->len; i++) {
+        const IrekoFinding *finding = found->pdata[i];
+        if (finding->severity == IREKO_SEVERITY_ERROR && !keys->force) {
+            g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                        "%s: that would be an error: %s%s%s [%s]" INSIST, vmx_name(file),
+                        finding->what, finding->fix != NULL ? ": " : "",
+                        finding->fix != NULL ? finding->fix : "", finding->code);
+            return false;
+        }
+        if (finding->severity != IREKO_SEVERITY_INFO && !keys->quiet)
+            g_string_append_printf(result->err, "%s: now %s: %s [%s]\n", vmx_name(file),
+                                   ireko_severity_name(finding->severity), finding->what,
+                                   finding->code);
+    }
+    return true;
+}
+
 static bool
 set_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, GError **error)
 {
     const Keys *keys = data;
+    g_autoptr(GPtrArray) before = ireko_lint(doc, vmx_name(file));
     for (size_t i = 0; keys->keys[i] != NULL; i++) {
         g_autofree char *was = ireko_vmx_get(doc, keys->keys[i], NULL);
         if (!ireko_vmx_set(doc, keys->keys[i], keys->values[i], error)) {
@@ -176,7 +248,7 @@ set_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, G
         if (is_said(keys, was, keys->values[i]))
             say_change(result->err, vmx_name(file), keys->keys[i], was, keys->values[i]);
     }
-    return true;
+    return check_no_worse(doc, file, before, keys, result, error);
 }
 
 static bool

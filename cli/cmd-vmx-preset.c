@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <ireko/lint.h>
 #include <ireko/preset.h>
 
 #include "vmx.h"
@@ -73,6 +74,14 @@ plan(const IrekoVmx *doc, const Preset *preset, size_t i, const char **ret_guest
                                  : ireko_preset_ssd(doc, preset->disks[i], !preset->off, error);
 }
 
+/* What lint would still call an error is said, since the machine does not do with it. */
+static void
+say_what_is_left(const IrekoVmx *doc, const char *file, const Preset *preset, VmxResult *result)
+{
+    g_autoptr(GPtrArray) findings = ireko_lint(doc, vmx_name(file));
+    vmx_findings_to_text(result->err, findings, IREKO_SEVERITY_ERROR, preset->width);
+}
+
 static bool
 do_preset(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, GError **error)
 {
@@ -101,6 +110,8 @@ do_preset(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, 
         for (unsigned k = 0; k < steps->len; k++)
             add_step_text(words, steps->pdata[k], preset->width);
     }
+    if (preset->disks == NULL)
+        say_what_is_left(doc, file, preset, result);
     return true;
 }
 

@@ -27,8 +27,9 @@ const Command vmx_commands[] = {
      vmx_get},
     {"vmx set", "FILE... KEY=VALUE... [--dry-run] [--force]", "give keys values",
      "A key that is there keeps its line, its case and its quotes; a new one goes\n"
-     "beside its siblings. A key that looks like a typing error and a value that cannot\n"
-     "be meant are refused. Where a name of a file has a =, write ./ before it.\n"
+     "beside its siblings. A key that looks like a typing error, a value that cannot be\n"
+     "meant and what lint would call an error are refused. Where a name of a file has a\n"
+     "=, write ./ before it.\n"
      "\n"
      "  ireko vmx set esxi01.vmx vhv.enable=TRUE memsize=8192\n"
      "  ireko vmx set lab/*.vmx vhv.enable=TRUE --dry-run\n",
@@ -38,6 +39,15 @@ const Command vmx_commands[] = {
      "\n"
      "  ireko vmx unset esxi01.vmx monitor.virtual_mmu\n",
      vmx_unset},
+    {"vmx lint", "FILE...|LAB [--fix [--dry-run]] [--json]", "what is wrong, and why",
+     "A lab (a folder or its lab.yaml) is looked at machine by machine and as a whole.\n"
+     "Exit 1 where there is an error; warnings alone are exit 0. --fix mends what has\n"
+     "one right answer.\n"
+     "\n"
+     "  ireko vmx lint esxi01.vmx\n"
+     "  ireko vmx lint examples/workshop\n"
+     "  ireko vmx lint --fix --dry-run lab/*.vmx\n",
+     vmx_lint},
     {"vmx explain", "[KEY...] [--json]", "what keys mean; without one, which there are",
      "From the key book: meaning, values, default, hardware version, products, what the\n"
      "key does to a nest, how QEMU carries it, and who says so.\n"

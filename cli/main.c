@@ -69,13 +69,15 @@ const Command cli_commands[] = {
      "\n"
      "  ireko run examples/workshop/linux.vmx\n",
      cmd_run},
-    {"vmx", "show|get|set|unset|explain|undo|nest|ssd ...", "read, explain and edit .vmx files",
+    {"vmx", "show|get|set|unset|lint|explain|undo|nest|ssd ...",
+     "read, explain, check and edit .vmx files",
      "An edit changes the bytes of its own line and nothing else; the file is at any\n"
      "moment the old or the new one, and undo takes the last edit back. - as FILE reads\n"
      "standard input; then the edited text goes to standard output.\n"
      "\n"
      "  ireko vmx nest esxi01.vmx --dry-run\n"
-     "  ireko vmx set esxi01.vmx vhv.enable=TRUE\n",
+     "  ireko vmx set esxi01.vmx vhv.enable=TRUE\n"
+     "  ireko vmx lint examples/workshop\n",
      cmd_vmx},
     {"image", "build [--fresh] [--dry-run] | list [--json]", "the built-in guest images",
      "Made from Debian packages, without root, under a hash of their inputs: a second\n"

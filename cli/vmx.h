@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ireko/book.h>
+#include <ireko/finding.h>
 #include <ireko/vmx.h>
 
 #include "cli.h"
@@ -17,6 +18,8 @@ int
 vmx_set(int argc, char **argv, GError **error);
 int
 vmx_unset(int argc, char **argv, GError **error);
+int
+vmx_lint(int argc, char **argv, GError **error);
 int
 vmx_explain(int argc, char **argv, GError **error);
 int
@@ -42,11 +45,13 @@ vmx_line(const char *text);
 
 /* What became of one file. */
 typedef struct {
-    GString *out;     /* for standard output */
-    GString *err;     /* for standard error */
-    json_t *json;     /* a row of the answer, or NULL */
-    bool failed;      /* it could not be done, or the answer is no */
-    unsigned changed; /* 1 where the file is another one now */
+    GString *out;      /* for standard output */
+    GString *err;      /* for standard error */
+    json_t *json;      /* a row of the answer, or NULL */
+    bool failed;       /* it could not be done, or the answer is no */
+    unsigned changed;  /* 1 where the file is another one now */
+    unsigned found[3]; /* findings, by severity */
+    unsigned fixed, can_fix;
 } VmxResult;
 
 /* Does what is to be done with FILE; several at a time. */
@@ -94,3 +99,9 @@ vmx_edit(const char *file,
 /* Where the words of a change to FILE go, other than its text or diff. */
 GString *
 vmx_words(const char *file, const VmxEdit *edit, VmxResult *result);
+
+/* ---- cmd-vmx-lint.c ---- */
+
+/* FINDINGS (IrekoFinding) as text, broken at WIDTH; those below LEAST are left out. */
+void
+vmx_findings_to_text(GString *out, const GPtrArray *findings, IrekoSeverity least, unsigned width);

@@ -36,6 +36,7 @@ _ireko_options()
     "vmx get" | "vmx explain") echo --json ;;
     "vmx set") echo --dry-run --force ;;
     "vmx unset" | "vmx undo") echo --dry-run ;;
+    "vmx lint") echo --fix --dry-run --json ;;
     "vmx nest") echo --dry-run --json ;;
     "vmx ssd") echo --off --dry-run --json ;;
     esac
@@ -61,6 +62,7 @@ _ireko_vmx()
     case $verb in
     get | unset | set) keys=$(_ireko_keys "$file") ;;
     ssd) [ -z "$file" ] || { keys=$(_ireko_disks "$file"); files=(); } ;;
+    lint) mapfile -t -O "${#files[@]}" files < <(compgen -f -X '!*.yaml' -- "$word") ;;
     esac
     mapfile -t COMPREPLY < <(printf '%s\n' "${files[@]}"; compgen -W "$keys" -- "$word")
 }
@@ -89,7 +91,7 @@ _ireko()
         [ "$verb" != vmx ] || [ "$COMP_CWORD" -eq 2 ] || verb="vmx ${COMP_WORDS[2]}"
         words="$(_ireko_options "$verb") --help"
     elif [ "$verb" = vmx ] && [ "$COMP_CWORD" -eq 2 ]; then
-        words="show get set unset explain undo nest ssd"
+        words="show get set unset lint explain undo nest ssd"
     else
         case $verb in
         up) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word") ;;

@@ -54,6 +54,11 @@ ireko_lab_notes(const IrekoLab *lab);
 char **
 ireko_lab_files(const IrekoLab *lab);
 
+/* What is wrong with the machines of LAB together, as ireko_lint_lab says: IrekoFinding; free with
+ * g_ptr_array_unref. */
+GPtrArray *
+ireko_lab_lint(const IrekoLab *lab);
+
 /* The .vmx files of machines that run, and of the guests inside them: their real paths, each with
  * the name of the lab; free with g_hash_table_unref. */
 GHashTable *

@@ -1,6 +1,9 @@
-/* lab/files.c - the .vmx files of labs: which they are, and which of them are of machines that run. */
+/* lab/files.c - the .vmx files of labs: which they are, what is wrong with them together, which of
+ * them are of machines that run. */
 #include <stdlib.h>
 #include <string.h>
+
+#include <ireko/lint.h>
 
 #include "lab/record.h"
 
@@ -20,6 +23,48 @@ ireko_lab_files(const IrekoLab *lab)
     (void)ireko_nodes_each(lab->nodes, add_file, files);
     g_ptr_array_add(files, NULL);
     return (char **)g_ptr_array_free(g_steal_pointer(&files), FALSE);
+}
+
+static void
+free_document(void *doc)
+{
+    ireko_vmx_free(doc);
+}
+
+/* The copies that "count" makes stand one after the other, and are one machine here. */
+static void
+add_machines(const GPtrArray *nodes, GPtrArray *docs, GArray *machines)
+{
+    const char *last = NULL;
+    for (unsigned i = 0; i < nodes->len; i++) {
+        const IrekoNode *node = nodes->pdata[i];
+        if (g_strcmp0(node->machine->file, last) == 0) {
+            g_array_index(machines, IrekoLintMachine, machines->len - 1).copies++;
+            continue;
+        }
+        last = node->machine->file;
+        size_t len = 0;
+        const char *bytes = g_bytes_get_data(node->vmx, &len);
+        IrekoVmx *doc = ireko_vmx_parse(bytes, len, NULL); /* it was one when the lab was read */
+        IrekoLintMachine machine = {.doc = doc,
+                                    .file = node->machine->file,
+                                    .copies = 1,
+                                    .level = node->level,
+                                    .has_guests = node->guests->len > 0};
+        g_ptr_array_add(docs, doc);
+        g_array_append_val(machines, machine);
+    }
+    for (unsigned i = 0; i < nodes->len; i++)
+        add_machines(((const IrekoNode *)nodes->pdata[i])->guests, docs, machines);
+}
+
+GPtrArray *
+ireko_lab_lint(const IrekoLab *lab)
+{
+    g_autoptr(GPtrArray) docs = g_ptr_array_new_with_free_func(free_document);
+    g_autoptr(GArray) machines = g_array_new(FALSE, FALSE, sizeof(IrekoLintMachine));
+    add_machines(lab->nodes, docs, machines);
+    return ireko_lint_lab((const IrekoLintMachine *)(void *)machines->data, machines->len);
 }
 
 typedef struct {

@@ -115,7 +115,9 @@ def test_standard_input(place, kind):
         assert b"standard input" in done.stderr and b"/proc" not in done.stderr, done.stderr
     assert vmx(place, "get", "-", "vhv.enable", stdin=before).stdout == b"FALSE\n"
     assert b"vhv.enable" in vmx(place, "show", "-", stdin=before).stdout.lower()
-    for words in (("nest", "-", "--json"), ("ssd", "-", "scsi0:0", "--json")):
+    assert b"standard input:" in vmx(place, "lint", "-", stdin=before + b"x\n", expect=None).stdout
+    for words in (("nest", "-", "--json"), ("ssd", "-", "scsi0:0", "--json"),
+                  ("lint", "--fix", "-", "--json")):
         assert b"--dry-run" in vmx(place, *words, stdin=before, expect=2).stderr
 
 
@@ -135,7 +137,7 @@ def test_refused_files(place, what, bytes_there, *says):
         write(path, bytes_there)
     for words in (("show", path), ("get", path, "a"), ("set", path, "memsize=64"),
                   ("unset", path, "memsize"), ("undo", path), ("nest", path),
-                  ("ssd", path, "scsi0:0"),
+                  ("ssd", path, "scsi0:0"), ("lint", path), ("lint", "--fix", path),
                   ("set", path, "memsize=64", "--dry-run")):
         done = place.ireko("vmx", *words, expect=1)
         error = [line for line in done.stderr.splitlines() if line.startswith("ireko vmx: ")]
@@ -243,6 +245,19 @@ def test_set_refuses(place, words, says):
     assert content(path) != PLAIN
 
 
+def test_set_floor(place):
+    """vhv.enable on old virtual hardware is refused, and both together are not."""
+    old = PLAIN.replace(b'"13"', b'"8"')
+    path = write(place.path("m.vmx"), old)
+    one_error(place.ireko("vmx", "set", path, "vhv.enable=TRUE", expect=1), path, "9", "--force")
+    assert content(path) == old
+    place.ireko("vmx", "set", path, "vhv.enable=TRUE", "virtualHW.version=9")
+    assert b'virtualHW.version = "9"' in content(path)
+    small = PLAIN.replace(b"debian12-64", b"vmkernel7").replace(b"ireko.image", b"# ireko.image")
+    path = write(place.path("small.vmx"), small)
+    vmx(place, "set", path, "memsize=4096")  # an error that stays one is none that comes
+
+
 def test_new_keys(place):
     """A new key is spelled as the book spells it, beside its siblings; an old one keeps its case."""
     path = write(place.path("m.vmx"), PLAIN.replace(b"memsize", b"MemSize"))
@@ -265,10 +280,10 @@ def test_wrong_usage(place):
     """Wrong usage is exit 2, with the usage of the verb."""
     for words in ((), ("dance",), ("show",), ("show", "a", "b"), ("get", "a"), ("set", "a.vmx"),
                   ("set", "a=b", "c=d"), ("unset", "a.vmx"), ("unset", "a.vmx", "b.vmx"), ("undo",),
-                  ("nest",), ("ssd", "a.vmx"),
+                  ("nest",), ("ssd", "a.vmx"), ("lint",), ("lint", "--dry-run", "a.vmx"),
                   ("show", EXAMPLE, "--as", "xen"), ("set", "--nope", "a.vmx", "b=c")):
         vmx(place, *words, expect=2)
-    for words in (("--help",), ("show", "--help")):
+    for words in (("--help",), ("show", "--help"), ("lint", "--help")):
         assert vmx(place, *words).stdout.startswith(b"usage: ireko vmx ")
 
 
@@ -295,7 +310,7 @@ def test_show(place):
 def test_show_is_safe(place):
     """Bytes of a file that would steer a terminal do not reach it."""
     path = write(place.path("m.vmx"), PLAIN + b'annotation = "\x1b[2J|1b[2J"\nodd\x1bkey = "1"\n')
-    for words in (("show", path), ("show", path, "--explain"),
+    for words in (("show", path), ("show", path, "--explain"), ("lint", path),
                   ("set", path, "annotation=\033[2J", "--force")):
         done = subprocess.run([IREKO, "vmx", *words], env=place.env, capture_output=True, check=False)
         assert b"\x1b[2J" not in done.stdout + done.stderr, words
@@ -369,6 +384,47 @@ def test_ssd(place):
     assert before != content(path)
 
 
+def test_lint(place):
+    """lint names code, line, reason and source; --fix mends; a clean file has nothing."""
+    clean = write(place.path("clean.vmx"), PLAIN.replace(b"FALSE", b"TRUE"))
+    assert b"nothing found in 1 file" in vmx(place, "lint", clean).stderr
+    bad = write(place.path("bad.vmx"), PLAIN.replace(b'"13"', b'"8"').replace(
+        b'vhv.enable = "FALSE"', b'vhv.enable = "TRUE"') + b'hypervisor.cpuid.0 = "FALSE"\n')
+    done = vmx(place, "lint", bad, expect=1)
+    out = done.stdout.decode()
+    assert re.search(rf"^{re.escape(bad)}:\d+: error: .* \[[a-z-]+\]$", out, re.MULTILINE), out
+    assert "source: " in out and "fix" in out and "error" in words_of(done)
+    found = json.loads(vmx(place, "lint", bad, clean, "--json", expect=1).stdout)
+    assert found["schema"] == "ireko.lint/1" and found["ok"] is False
+    assert [entry["file"] for entry in found["files"]] == [bad, clean]
+    assert {"code", "severity", "file", "line", "what", "evidence", "fix", "source",
+            "can_fix"} == set(found["files"][0]["findings"][0])
+    fixable = sum(finding["can_fix"] for finding in found["files"][0]["findings"])
+    assert fixable > 0, "nothing of it can be mended"
+    before = content(bad)
+    diff = vmx(place, "lint", "--fix", "--dry-run", bad, expect=None).stdout
+    assert content(bad) == before and diff.startswith(b"--- ")
+    vmx(place, "lint", "--fix", bad, expect=None)
+    assert content(bad) != before
+    again = json.loads(vmx(place, "lint", bad, "--json", expect=None).stdout)
+    assert not any(finding["can_fix"] for finding in again["files"][0]["findings"])
+    vmx(place, "undo", bad)
+    assert content(bad) == before
+
+
+def test_lint_lab(place):
+    """A lab is looked at machine by machine and as a whole; the examples are clean."""
+    for name in sorted(os.listdir(os.path.join(TOP, "examples"))):
+        done = vmx(place, "lint", os.path.join(TOP, "examples", name))
+        assert b"error" not in done.stdout, done.stdout
+    lab = place.lab("deep", Machine("host", Machine("guest")), Machine("twin", count=3))
+    shown = json.loads(vmx(place, "lint", lab, "--json", expect=0).stdout)
+    assert [os.path.basename(entry["file"]) for entry in shown["files"]] == [
+        "host.vmx", "guest.vmx", "twin.vmx"]
+    assert [entry["lab"] for entry in shown["labs"]] == ["deep"]
+    one_error(place.ireko("vmx", "lint", place.folder, expect=1), "lab.yaml")
+
+
 def test_many(place):
     """Of many files each is edited, in order of words, and one bad file stops none."""
     paths = [write(place.path(f"m{i}.vmx"), PLAIN) for i in range(200)]
@@ -379,6 +435,8 @@ def test_many(place):
     assert len(errors) == 2 and paths[50] in errors[0] and paths[120] in errors[1], errors
     good = [path for path in paths if path not in (paths[50], paths[120])]
     assert all(b'vhv.enable = "TRUE"' in content(path) for path in good)
+    found = json.loads(vmx(place, "lint", *good, "--json", expect=0).stdout)
+    assert [entry["file"] for entry in found["files"]] == good
     vmx(place, "undo", *good)
     assert all(content(path) == PLAIN for path in good)
 
@@ -426,7 +484,7 @@ if __name__ == "__main__":
          [(test_refused_files, *row) for row in REFUSED_FILES] +
          [(test_refused_states, row[0].__name__, *row) for row in STATES] +
          [(test_set_refuses, *row) for row in SET_WORDS] +
-         [test_random_patches, test_read_only, test_ireko_runs_it, test_link_stays, test_new_keys,
+         [test_random_patches, test_read_only, test_ireko_runs_it, test_link_stays, test_set_floor, test_new_keys,
           test_unset, test_wrong_usage, test_show, test_show_is_safe, test_show_as, test_get,
-          test_explain, test_nest, test_ssd, test_many, test_two_at_once,
+          test_explain, test_nest, test_ssd, test_lint, test_lint_lab, test_many, test_two_at_once,
           test_output_is_full, test_examples])
