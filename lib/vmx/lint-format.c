@@ -92,12 +92,22 @@ check_escape(Lint *lint, const Rule *rule)
     }
 }
 
+static bool
+is_ascii(const IrekoVmx *doc)
+{
+    for (size_t i = 0; i < doc->len; i++) {
+        if ((doc->bytes[i] & 0x80) != 0)
+            return false;
+    }
+    return true;
+}
+
 static void
 check_encoding(Lint *lint, const Rule *rule)
 {
     unsigned line = 0;
     g_autofree char *encoding = ireko_lint_value(lint, IREKO_VMX_ENCODING, &line);
-    if (encoding != NULL && g_ascii_strcasecmp(encoding, "UTF-8") != 0)
+    if (encoding != NULL && g_ascii_strcasecmp(encoding, "UTF-8") != 0 && !is_ascii(lint->doc))
         ireko_lint_say(lint, rule, line, ".encoding is '%s'", encoding)->fix = g_strdup(
             "convert the file with iconv and set .encoding to UTF-8, where others read it");
 }
@@ -181,8 +191,8 @@ const Rule ireko_rules_format[] = {
      "open-vm-tools lib/misc/escape.c; libvirt src/vmx/vmx.c", check_escape},
     {"encoding-not-utf8", IREKO_SEVERITY_WARNING,
      "most programs but VMware's take the bytes for UTF-8 and garble names and paths",
-     ".encoding is another than UTF-8", "libvirt src/vmx/vmx.c, the only other that converts",
-     check_encoding},
+     ".encoding is another than UTF-8, and there are letters outside ASCII",
+     "libvirt src/vmx/vmx.c, the only other that converts", check_encoding},
     {"malformed-line", IREKO_SEVERITY_WARNING,
      "the line is not of the form name = value: VMware keeps it and does not read it",
      "a line that is neither empty, nor a comment, nor an assignment",
