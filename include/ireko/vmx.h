@@ -85,6 +85,10 @@ ireko_vmx_unset(IrekoVmx *doc, const char *key);
 void
 ireko_vmx_remove(IrekoVmx *doc, size_t index);
 
+/* Removes the lines of the COUNT entries INDICES, which ascend; costs no more than to remove one. */
+void
+ireko_vmx_remove_many(IrekoVmx *doc, const size_t *indices, size_t count);
+
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoVmx, ireko_vmx_free)
 
 G_END_DECLS

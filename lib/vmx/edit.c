@@ -22,15 +22,6 @@
 
 #define LINES_NAMED 8 /* of a key that stands many times */
 
-static void
-shift_lines(IrekoVmx *doc, size_t from, ptrdiff_t bytes, int numbers)
-{
-    for (size_t i = from; i < doc->count; i++) {
-        doc->lines[i].start = (uint32_t)((ptrdiff_t)doc->lines[i].start + bytes);
-        doc->lines[i].number = (uint32_t)((int64_t)doc->lines[i].number + numbers);
-    }
-}
-
 /* Puts TEXT in the place of OLD_LEN bytes at AT. The table of lines is as before. */
 static bool
 splice(IrekoVmx *doc, size_t at, size_t old_len, const GString *text, GError **error)
@@ -76,7 +67,8 @@ change_value(IrekoVmx *doc, size_t index, const char *value, GError **error)
     g_autoptr(GString) text = g_string_new(raw);
     if (!splice(doc, (size_t)(place - doc->bytes), entry.raw_len, text, error))
         return false;
-    shift_lines(doc, index + 1, (ptrdiff_t)text->len - (ptrdiff_t)entry.raw_len, 0);
+    for (size_t i = index + 1; i < doc->count; i++)
+        doc->lines[i].start += (uint32_t)(text->len - entry.raw_len); /* or less: it wraps */
     return true;
 }
 
@@ -306,48 +298,39 @@ begin_of_cut(const IrekoVmx *doc, size_t kept, size_t start, size_t end)
     return kept - (before == NULL ? 0 : strlen(before));
 }
 
-static void
-cut(IrekoVmx *doc, size_t begin, size_t end)
+/* One pass from the first to the last, however many they are. */
+void
+ireko_vmx_remove_many(IrekoVmx *doc, const size_t *indices, size_t count)
 {
-    memmove(doc->bytes + begin, doc->bytes + end, doc->len - end + 1);
-    doc->len -= end - begin;
+    if (count == 0)
+        return;
+    size_t out = doc->lines[indices[0]].start, in = out;
+    for (size_t i = 0; i < count; i++) {
+        g_assert(indices[i] < doc->count && (i == 0 || indices[i - 1] < indices[i]));
+        size_t start = doc->lines[indices[i]].start, end = ireko_vmx_line_end(doc, start);
+        memmove(doc->bytes + out, doc->bytes + in, start - in);
+        out = begin_of_cut(doc, out + start - in, start, end);
+        in = end;
+    }
+    memmove(doc->bytes + out, doc->bytes + in, doc->len - in + 1);
+    doc->len -= in - out;
+    ireko_vmx_scan(doc);
 }
 
 void
 ireko_vmx_remove(IrekoVmx *doc, size_t index)
 {
-    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
-    bool encoding = entry.name != NULL && is_encoding(entry.name, entry.name_len);
-    size_t start = doc->lines[index].start, end = ireko_vmx_line_end(doc, start);
-    size_t begin = begin_of_cut(doc, start, start, end);
-    cut(doc, begin, end);
-
-    bool joins = begin > 0 && doc->bytes[begin - 1] == '\r' && doc->bytes[begin] == '\n';
-    if (joins || encoding || begin <= BOM_LEN) {
-        ireko_vmx_scan(doc);
-        return;
-    }
-    doc->count--;
-    memmove(doc->lines + index, doc->lines + index + 1, (doc->count - index) * sizeof *doc->lines);
-    shift_lines(doc, index, (ptrdiff_t)start - (ptrdiff_t)end, -1);
+    ireko_vmx_remove_many(doc, &index, 1);
 }
 
-/* One pass from the first to the last, however many they are. */
 size_t
 ireko_vmx_unset(IrekoVmx *doc, const char *key)
 {
-    size_t first = ireko_vmx_find(doc, key, 0), removed = 0;
-    if (first == doc->count)
-        return 0;
-    size_t out = doc->lines[first].start, in = out;
-    for (size_t i = first; i < doc->count; i = ireko_vmx_find(doc, key, i + 1)) {
-        size_t start = doc->lines[i].start, end = ireko_vmx_line_end(doc, start);
-        memmove(doc->bytes + out, doc->bytes + in, start - in);
-        out = begin_of_cut(doc, out + start - in, start, end);
-        in = end;
-        removed++;
-    }
-    cut(doc, out, in);
-    ireko_vmx_scan(doc);
-    return removed;
+    g_autoptr(GArray) indices = g_array_new(FALSE, FALSE, sizeof(size_t));
+    for (size_t i = ireko_vmx_find(doc, key, 0); i < doc->count;
+         i = ireko_vmx_find(doc, key, i + 1))
+        g_array_append_val(indices, i);
+    size_t count = indices->len;
+    ireko_vmx_remove_many(doc, (const size_t *)(const void *)indices->data, count);
+    return count;
 }

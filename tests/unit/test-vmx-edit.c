@@ -281,6 +281,76 @@ test_remove_takes_one_line(void)
     }
 }
 
+static void
+test_many_lines_are_removed_at_once(void)
+{
+    static const size_t some[] = {0, 2, 3};
+    g_autoptr(IrekoVmx) doc = parse("a=1\nb=2\r\nhm\nd=4");
+    ireko_vmx_remove_many(doc, NULL, 0);
+    assert_text(doc, "a=1\nb=2\r\nhm\nd=4");
+    ireko_vmx_remove_many(doc, some, G_N_ELEMENTS(some));
+    assert_consistent(doc);
+    assert_text(doc, "b=2");
+}
+
+/* What is linear takes milliseconds here; what is quadratic, minutes. */
+#define LONG_S 20.0
+#define MANY   100000
+
+static void
+edit_large(IrekoVmx *doc, const char *key)
+{
+    g_assert_true(ireko_vmx_set(doc, "zzz.new", "1", NULL));
+    g_assert_true(ireko_vmx_set(doc, key, "another value", NULL) || strcmp(key, "same") == 0);
+    g_assert_cmpuint(ireko_vmx_unset(doc, key), >=, 1);
+    g_assert_cmpuint(ireko_vmx_unset(doc, "zzz.new"), ==, 1);
+}
+
+static void
+count_one(void *data, size_t first, size_t again)
+{
+    (void)first, (void)again;
+    (*(size_t *)data)++;
+}
+
+static void
+test_large_documents_take_no_longer_than_they_must(void)
+{
+    static const struct {
+        const char *piece, *key; /* the piece is repeated; %d counts */
+        int times;
+        size_t duplicates;
+    } rows[] = {
+        {"key%d = \"value\"\n", "key50000", MANY, 0},
+        {"same = \"value\"\n", "same", MANY, MANY - 1},
+        {"x|", "k", 1 << 19, 0},
+        {"|22", "k", 1 << 19, 0},
+        {" ", "k", 1 << 20, 0},
+        {"\r", "k", 1 << 20, 0},
+        {"= ", "k", 1 << 19, 0},
+        {"\xe5", "k", 1 << 20, 0},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GString) text = g_string_new("k = \"");
+        g_string_truncate(text, rows[i].times == MANY ? 0 : text->len);
+        for (int n = 0; n < rows[i].times; n++) {
+            if (strchr(rows[i].piece, '%') != NULL)
+                g_string_append_printf(text, "key%d = \"value\"\n", n);
+            else
+                g_string_append(text, rows[i].piece);
+        }
+        g_string_append(text, rows[i].times == MANY ? "" : "\"\n");
+        g_autoptr(GTimer) timer = g_timer_new();
+        g_autoptr(IrekoVmx) doc = ireko_vmx_parse(text->str, text->len, NULL);
+        size_t duplicates = 0;
+        ireko_vmx_duplicates(doc, count_one, &duplicates);
+        g_assert_cmpuint(duplicates, ==, rows[i].duplicates);
+        edit_large(doc, rows[i].key);
+        g_assert_cmpfloat(g_timer_elapsed(timer, NULL), <, LONG_S);
+        g_test_message("%s: %.3f s", rows[i].key, g_timer_elapsed(timer, NULL));
+    }
+}
+
 int
 main(int argc, char **argv)
 {
@@ -297,5 +367,9 @@ main(int argc, char **argv)
     g_test_add_func("/vmx-edit/unset-takes-every-line-of-the-key",
                     test_unset_takes_every_line_of_the_key);
     g_test_add_func("/vmx-edit/remove-takes-one-line", test_remove_takes_one_line);
+    g_test_add_func("/vmx-edit/many-lines-are-removed-at-once",
+                    test_many_lines_are_removed_at_once);
+    g_test_add_func("/vmx-edit/large-documents-take-no-longer-than-they-must",
+                    test_large_documents_take_no_longer_than_they_must);
     return g_test_run();
 }
