@@ -36,8 +36,8 @@ def clear_away(place):
 
 def ps_is_true(place):
     """ps says what runs, whatever state things are in."""
-    guests = set(place.guests())
     nest = place.nest("ps")
+    guests = set(place.guests())  # after it: a machine may just have been starting
     for machine in nest["machines"]:
         if machine["state"] == "running":
             assert f"deep/{machine['path']}" in guests, (machine, guests)
