@@ -33,6 +33,7 @@ typedef struct {
     bool shortened; /* and its length was COUNT */
     unsigned long long count;
     bool kill_after;
+    bool exchanged; /* the one exchange of a job has been tried */
 } Trace;
 
 static bool
@@ -102,6 +103,7 @@ enter(Trace *trace)
     check(ptrace(PTRACE_GETREGS, trace->pid, NULL, &regs), "get registers");
     bool exchanges = regs.orig_rax == SYS_renameat2 && (regs.r8 & RENAME_EXCHANGE) != 0;
     bool links = regs.orig_rax == SYS_symlinkat;
+    trace->exchanged = trace->exchanged || exchanges;
     trace->failing = trace->shortened = trace->kill_after = false;
     if (is_let_through(regs.orig_rax))
         return;
@@ -147,7 +149,8 @@ static bool
 is_over(const Trace *trace)
 {
     const Fault *fault = trace->fault;
-    return trace->run.hit && !trace->inside && !fault->persistent && !fault->no_exchange;
+    return trace->run.hit && !trace->inside && !fault->persistent &&
+           (!fault->no_exchange || trace->exchanged);
 }
 
 /* Until the job's end or its death. */
