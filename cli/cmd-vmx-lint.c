@@ -110,6 +110,9 @@ look(const char *file, const Lint *lint, VmxResult *result, GError **error)
     if (doc == NULL)
         return false;
     g_autoptr(GPtrArray) findings = ireko_lint(doc, vmx_name(file));
+    IrekoFinding *locked = strcmp(file, "-") == 0 ? NULL : ireko_lint_locked(doc, file);
+    if (locked != NULL)
+        g_ptr_array_insert(findings, 0, locked);
     result->json = vmx_row(file);
     report(findings, lint, result->out, result);
     return true;

@@ -12,6 +12,11 @@ G_BEGIN_DECLS
 GPtrArray *
 ireko_lint(const IrekoVmx *doc, const char *file);
 
+/* Whether a VMware product has FILE, whose document DOC is, open or suspended: then a finding (free
+ * with ireko_finding_free), else NULL. */
+IrekoFinding *
+ireko_lint_locked(const IrekoVmx *doc, const char *file);
+
 /* Mends in DOC what has one right answer (can_fix). Returns how many findings that were. */
 unsigned
 ireko_lint_fix(IrekoVmx *doc, const char *file);

@@ -181,6 +181,8 @@ def test_refused_states(place, what, prepare, says):
         one_error(place.ireko("vmx", *words, expect=1), path, *says)
         assert content(path) == before
     vmx(place, "set", path, "vhv.enable=TRUE", "--dry-run")
+    found = place.ireko("vmx", "lint", path, expect=None).stdout
+    assert ("file-locked" in found) == (prepare is not second_name), found
     assert sorted(os.listdir(place.path("vm"))) == names, os.listdir(place.path("vm"))
 
 
