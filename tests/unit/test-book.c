@@ -315,6 +315,11 @@ test_the_keys_of_nested_labs_are_in_the_book(void)
         "monitor_control.disable_apichv",
         "cpuid.brandstring",
         "nestedHVEnabled",
+        "vPMCEnabled",
+        "flags.vvtdEnabled",
+        "flags.vbsEnabled",
+        ".encoding",
+        "config.version",
     };
     for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
         g_test_message("%s", names[i]);
