@@ -1,22 +1,10 @@
 /* vmx/lint-file.c - the one rule that is asked of the file itself, not of what is in it. */
 #include <fcntl.h>
-#include <string.h>
 
 #include "base/fd.h"
 #include "base/text.h"
 #include "vmx/busy.h"
 #include "vmx/lint-rule.h"
-
-#define CODE "file-locked"
-
-static const Rule *
-find_rule(void)
-{
-    const Rule *rule = ireko_rules_host;
-    while (strcmp(rule->code, CODE) != 0)
-        rule++;
-    return rule;
-}
 
 IrekoFinding *
 ireko_lint_locked(const IrekoVmx *doc, const char *file)
@@ -28,7 +16,7 @@ ireko_lint_locked(const IrekoVmx *doc, const char *file)
     g_autoptr(GError) why = NULL;
     if (fd < 0 || ireko_busy_check(fd, name, file, doc, &why))
         return NULL;
-    const Rule *rule = find_rule();
+    const Rule *rule = ireko_lint_find_rule("file-locked");
     IrekoFinding *finding = ireko_finding_new(rule->code, rule->severity);
     finding->file = g_strdup(file);
     finding->what = g_strdup(rule->what);

@@ -23,7 +23,7 @@ ireko_lint_can_quote(const IrekoVmxEntry *entry)
     size_t len = sizeof ssd - 1;
     bool is_ssd = entry->name_len > len &&
                   g_ascii_strncasecmp(entry->name + entry->name_len - len, ssd, len) == 0;
-    return !is_ssd && entry->raw_len > 0 && memchr(entry->raw, '"', entry->raw_len) == NULL;
+    return !is_ssd;
 }
 
 bool
@@ -34,11 +34,14 @@ ireko_lint_says_same(const IrekoVmx *doc, size_t one, size_t other)
     return strcmp(a, b) == 0;
 }
 
+/* vhv.allow is a key of a host's file that nothing reads here: another name for it would not mend a
+ * line, it would give the machine nesting that it does not have. */
 const char *
 ireko_lint_instead(const IrekoVmx *doc, const char *name)
 {
     const IrekoKey *key = ireko_book_find(name);
-    if (key == NULL || !key->invented || key->instead == NULL || strchr(key->instead, '%') != NULL)
+    if (key == NULL || !key->invented || key->instead == NULL ||
+        strchr(key->instead, '%') != NULL || g_ascii_strcasecmp(key->pattern, "vhv.allow") == 0)
         return NULL;
     g_autofree char *now = ireko_vmx_get(doc, key->instead, NULL);
     return now == NULL ? key->instead
@@ -80,9 +83,15 @@ quote_entry(Pass *pass, const IrekoVmxEntry *entry)
 {
     if (ireko_lint_is_quoted(entry) || !ireko_lint_can_quote(entry))
         return;
+    const char *end = entry->raw + entry->raw_len;
     keep_up_to(pass, entry->raw);
     g_string_append_c(pass->out, '"');
-    keep_up_to(pass, entry->raw + entry->raw_len);
+    for (const char *at = entry->raw; (at = memchr(at, '"', (size_t)(end - at))) != NULL; at++) {
+        keep_up_to(pass, at);
+        g_string_append(pass->out, "|22");
+        pass->from++;
+    }
+    keep_up_to(pass, end);
     g_string_append_c(pass->out, '"');
     pass->mended++;
 }

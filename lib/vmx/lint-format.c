@@ -11,10 +11,8 @@
 
 #include "vmx/lint-rule.h"
 
-#define SUGGESTIONS_MAX                                                                            \
-    64               /* keys of one file that are looked at for typing errors: each is slow        \
-                      */
-#define SHOWN_MAX 60 /* bytes of a value that a finding repeats */
+#define SUGGESTIONS_MAX 64 /* keys looked at for typing errors: each is slow */
+#define SHOWN_MAX       60 /* bytes of a value that a finding repeats */
 
 static int
 shown(const IrekoVmxEntry *entry)
@@ -202,6 +200,9 @@ const Rule ireko_rules_format[] = {
      check_spelling},
     {"invented-key", IREKO_SEVERITY_WARNING, "no VMware product reads the key in a .vmx",
      "a key that the key book has as folklore", "the key book", check_invented},
+    {"too-many-findings", IREKO_SEVERITY_INFO, "more is found than is said",
+     "over 10,000 findings in a file; those that are said are the worst",
+     "a limit of ireko: it keeps a listing readable and memory bounded", NULL},
     {"bad-value", IREKO_SEVERITY_ERROR, "the value cannot be meant for this key",
      "a value outside what the key book has for its key", "the key book", check_value},
     {NULL, IREKO_SEVERITY_INFO, NULL, NULL, NULL, NULL},

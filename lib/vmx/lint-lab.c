@@ -11,15 +11,16 @@
 #define VSAN_BASE_MB  5426
 #define VSAN_GROUP_MB 636
 #define VSAN_DISK_MB  70
-#define VSAN_CACHE_MB 8 /* for each GB of a hybrid group's SSD */
+#define VSAN_CACHE_MB 8  /* for each GB of a hybrid group's SSD */
+#define VSAN_FLASH_MB 14 /* the same where all disks are SSDs */
 #define HARDWARE_SSD  8
 
 typedef struct {
     const Lint *lint;
     unsigned level, copies;
-    unsigned ssds, capacity; /* disks but the first, which it boots from */
-    uint64_t cache_bytes;
-    unsigned line; /* of guestOS */
+    unsigned ssds, capacity; /* disks but the first, which it boots from: SSDs, and others */
+    uint64_t ssd_bytes, least_bytes; /* of all SSDs, of the smallest; 0 unknown */
+    unsigned line;                   /* of guestOS */
 } Host;
 
 static bool
@@ -31,11 +32,24 @@ says_ssd(const Lint *lint, const LintDevice *disk)
            (value != NULL && ireko_text_parse_bool(value, &on) && on);
 }
 
-static bool
-is_cdrom(const Lint *lint, const LintDevice *disk)
+/* Notes DISK as one that vSAN may take. Of several SSDs and no other disk the smallest is the
+ * cache; beside other disks every SSD is. */
+static void
+note_disk(Host *host, const LintDevice *disk)
 {
-    g_autofree char *type = ireko_lint_device_value(lint, disk, "deviceType", NULL);
-    return type != NULL && strstr(type, "cdrom") != NULL;
+    g_autofree char *key =
+        g_strdup_printf("ireko.%s%u:%u.size", disk->bus, disk->number, disk->unit);
+    g_autofree char *size = ireko_lint_value(host->lint, key, NULL);
+    uint64_t bytes = 0;
+    if (!says_ssd(host->lint, disk)) {
+        host->capacity++;
+        return;
+    }
+    host->ssds++;
+    if (size != NULL && ireko_text_parse_size(size, &bytes)) {
+        host->ssd_bytes += bytes;
+        host->least_bytes = host->least_bytes > 0 ? MIN(host->least_bytes, bytes) : bytes;
+    }
 }
 
 static Host
@@ -43,23 +57,14 @@ host_of(const Lint *lint, const IrekoLintMachine *machine)
 {
     Host host = {.lint = lint, .level = machine->level, .copies = MAX(machine->copies, 1)};
     g_autofree char *os = ireko_lint_value(lint, "guestOS", &host.line);
-    bool first = true;
+    bool boots = true;
     for (unsigned i = 0; i < lint->disks->len; i++) {
         const LintDevice *disk = &g_array_index(lint->disks, LintDevice, i);
-        if (is_cdrom(lint, disk))
+        if (ireko_lint_is_cdrom(lint, disk))
             continue;
-        g_autofree char *key =
-            g_strdup_printf("ireko.%s%u:%u.size", disk->bus, disk->number, disk->unit);
-        g_autofree char *size = ireko_lint_value(lint, key, NULL);
-        uint64_t bytes = 0;
-        if (says_ssd(lint, disk)) {
-            host.ssds++;
-            if (size != NULL && ireko_text_parse_size(size, &bytes))
-                host.cache_bytes += bytes;
-        } else if (!first) {
-            host.capacity++;
-        }
-        first = false;
+        if (!boots)
+            note_disk(&host, disk);
+        boots = false;
     }
     return host;
 }
@@ -161,8 +166,11 @@ host_memory(Lint *lab, const Rule *rule, const Host *host)
     unsigned line = 0;
     g_autofree char *memory = ireko_lint_value(host->lint, "memsize", &line);
     guint64 mb = 0;
-    uint64_t needs = VSAN_BASE_MB + VSAN_GROUP_MB + VSAN_CACHE_MB * (host->cache_bytes >> 30) +
-                     VSAN_DISK_MB * (uint64_t)host->capacity;
+    bool all_flash = host->capacity == 0 && host->ssds > 1;
+    uint64_t cache_mb = all_flash ? VSAN_FLASH_MB * (host->least_bytes >> 30)
+                                  : VSAN_CACHE_MB * (host->ssd_bytes >> 30);
+    unsigned capacity = all_flash ? host->ssds - 1 : host->capacity;
+    uint64_t needs = VSAN_BASE_MB + VSAN_GROUP_MB + cache_mb + VSAN_DISK_MB * (uint64_t)capacity;
     if (host->ssds > 0 && memory != NULL &&
         g_ascii_string_to_unsigned(memory, 10, 0, G_MAXUINT32, &mb, NULL) && mb < needs)
         ireko_lint_say(lab, rule, line, "memsize is %s, vSAN alone takes %" G_GUINT64_FORMAT " MB",
@@ -177,40 +185,54 @@ check_memory(Lint *lab, const Rule *rule)
     each_host(lab, rule, host_memory);
 }
 
-/* Says RULE of each machine whose value of KEY another has, or which is there more than once. */
+/* Says RULE of the machine INDEX where another has its value of KEY, or where it is there more than
+ * once; SEEN has the values, and which file each is in. */
 static void
-check_same(Lint *lab, const Rule *rule, const char *key)
+note_value(Lint *lab, const Rule *rule, size_t index, const char *key, GHashTable *seen)
 {
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    for (size_t i = 0; i < lab->count; i++) {
-        unsigned line = 0;
-        g_autofree char *value = ireko_lint_value(lab->lints[i], key, &line);
-        if (value == NULL || *value == '\0')
-            continue;
-        const char *other = g_hash_table_lookup(seen, value);
-        lab->file = lab->lints[i]->file;
-        if (lab->machines[i].copies > 1)
-            ireko_lint_say(lab, rule, line, "%s is '%s', and there are %u of it", key, value,
-                           lab->machines[i].copies)
-                ->fix = g_strdup("remove the line");
-        else if (other != NULL)
-            ireko_lint_say(lab, rule, line, "%s is '%s', as in %s", key, value, other)->fix =
-                g_strdup("remove the line, or give it a value of its own");
-        g_hash_table_insert(seen, g_steal_pointer(&value), (void *)(uintptr_t)lab->lints[i]->file);
-    }
+    const Lint *lint = lab->lints[index];
+    unsigned line = 0, copies = lab->machines[index].copies;
+    g_autofree char *value = ireko_lint_value(lint, key, &line);
+    if (value == NULL || *value == '\0')
+        return;
+    g_autofree char *low = g_ascii_strdown(value, -1);
+    const char *other = g_hash_table_lookup(seen, low);
+    lab->file = lint->file;
+    if (copies > 1)
+        ireko_lint_say(lab, rule, line, "%s is '%s', and there are %u of it", key, value, copies)
+            ->fix = g_strdup("remove the line");
+    else if (other != NULL)
+        ireko_lint_say(lab, rule, line, "%s is '%s', as in %s", key, value, other)->fix =
+            g_strdup("remove the line, or give it a value of its own");
+    g_hash_table_insert(seen, g_steal_pointer(&low), (void *)(uintptr_t)lint->file);
+}
+
+static GHashTable *
+values_new(void)
+{
+    return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
 }
 
 static void
 check_uuid(Lint *lab, const Rule *rule)
 {
-    check_same(lab, rule, "uuid.bios");
+    g_autoptr(GHashTable) seen = values_new();
+    for (size_t i = 0; i < lab->count; i++)
+        note_value(lab, rule, i, "uuid.bios", seen);
 }
 
 static void
 check_mac(Lint *lab, const Rule *rule)
 {
-    check_same(lab, rule, "ethernet0.address");
-    check_same(lab, rule, "ethernet1.address");
+    g_autoptr(GHashTable) seen = values_new();
+    for (size_t i = 0; i < lab->count; i++) {
+        const GArray *nics = lab->lints[i]->nics;
+        for (unsigned k = 0; k < nics->len; k++) {
+            g_autofree char *key =
+                g_strdup_printf("ethernet%u.address", g_array_index(nics, LintDevice, k).number);
+            note_value(lab, rule, i, key, seen);
+        }
+    }
 }
 
 static void
@@ -229,25 +251,60 @@ check_salts(Lint *lab, const Rule *rule)
     }
 }
 
+typedef struct {
+    unsigned hosts;
+    const Lint *last; /* a host with two cards in the group is one host */
+} Group;
+
+/* Counts the host of CARD in the port group of the card; says RULE once for each group. */
+static void
+note_port_group(Lint *lab, const Rule *rule, size_t index, const LintDevice *card, GHashTable *seen)
+{
+    const Lint *lint = lab->lints[index];
+    unsigned line = 0;
+    g_autofree char *name = ireko_lint_device_value(lint, card, "networkName", &line);
+    if (name == NULL || *name == '\0')
+        return;
+    g_autofree char *key = g_strdup_printf("%u/%s", lab->machines[index].level, name);
+    Group *group = g_hash_table_lookup(seen, key);
+    if (group == NULL) {
+        group = g_new0(Group, 1);
+        g_hash_table_insert(seen, g_steal_pointer(&key), group);
+    }
+    if (group->last == lint)
+        return;
+    unsigned before = group->hosts;
+    group->hosts += MAX(lab->machines[index].copies, 1);
+    group->last = lint;
+    lab->file = lint->file;
+    if (before < 2 && group->hosts >= 2)
+        ireko_lint_say(lab, rule, line, "%u virtual hosts on '%s'", group->hosts, name)->fix =
+            g_strdup("use MAC learning (vSphere 6.7), not promiscuous mode");
+}
+
 static void
 check_promiscuous(Lint *lab, const Rule *rule)
 {
-    g_autofree char *first = NULL;
-    unsigned hosts = 0;
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     for (size_t i = 0; i < lab->count; i++) {
-        unsigned line = 0;
-        g_autofree char *group = ireko_lint_value(lab->lints[i], "ethernet0.networkName", &line);
-        if (!lab->lints[i]->is_esxi || group == NULL || *group == '\0')
+        const GArray *nics = lab->lints[i]->nics;
+        for (unsigned k = 0; lab->lints[i]->is_esxi && k < nics->len; k++)
+            note_port_group(lab, rule, i, &g_array_index(nics, LintDevice, k), seen);
+    }
+}
+
+/* Of a guestOS that is a hypervisor's the rule of the file says it. */
+static void
+check_guests(Lint *lab, const Rule *rule)
+{
+    for (size_t i = 0; i < lab->count; i++) {
+        const Lint *lint = lab->lints[i];
+        if (!lab->machines[i].has_guests || lint->has_vhv || lint->is_hypervisor)
             continue;
-        if (first == NULL)
-            first = g_strdup(group);
-        hosts += strcmp(group, first) == 0 ? MAX(lab->machines[i].copies, 1) : 0;
-        lab->file = lab->lints[i]->file;
-        if (hosts >= 2) {
-            ireko_lint_say(lab, rule, line, "%u virtual hosts on '%s'", hosts, first)->fix =
-                g_strdup("use MAC learning (vSphere 6.7), not promiscuous mode");
-            return;
-        }
+        lab->file = lint->file;
+        ireko_lint_say(lab, rule, lint->vhv_line, "vhv.enable is %s",
+                       lint->vhv_line > 0 ? "FALSE" : "absent")
+            ->fix = g_strdup("set vhv.enable to TRUE");
     }
 }
 
@@ -263,23 +320,27 @@ const Rule ireko_rules_lab[] = {
     {"vsan-no-capacity", IREKO_SEVERITY_ERROR, "vSAN finds no device for its capacity",
      VSAN_SIGN ", and this one without another disk", VSAN_DOCS, check_capacity},
     {"vsan-memory", IREKO_SEVERITY_WARNING, "vSAN takes more memory than the machine has",
-     VSAN_SIGN "; 5426 MB, 636 and 8 for each GB of cache, 70 for each capacity disk",
+     VSAN_SIGN
+     "; 5426 MB, 636, 8 (all SSDs: 14) for each GB of cache, 70 for each disk of capacity",
      "field report: cloudmaster.co.in, vSAN memory consumption in ESXi 6.5.0d and 6.0 U3",
      check_memory},
     {"same-uuid", IREKO_SEVERITY_ERROR, "two machines of a lab have the same identity",
      "uuid.bios has the same value in two machines, or stands in one with count above 1",
      "SMBIOS specification, System UUID", check_uuid},
     {"same-mac", IREKO_SEVERITY_ERROR, "two cards of a lab have the same address",
-     "ethernet0.address or ethernet1.address has the same value in two machines, or in one with "
-     "count above 1",
+     "ethernetN.address has the same value twice, or stands in a machine with count above 1",
      "IEEE 802", check_mac},
     {"salts-differ", IREKO_SEVERITY_INFO, "machines with different salts share no pages",
      "sched.mem.pshare.salt differs between machines of a lab", "VMware KB 2080735", check_salts},
     {"promiscuous-copies", IREKO_SEVERITY_WARNING,
      "in promiscuous mode every frame is copied to every one of these hosts",
-     "two or more ESXi hosts on the same port group (ethernet0.networkName)",
+     "two or more ESXi hosts on the same port group (ethernetN.networkName)",
      "http://www.virtuallyghetto.com/2014/08/new-vmware-fling-to-improve-networkcpu-performance-"
      "when-using-promiscuous-mode-for-nested-esxi.html",
      check_promiscuous},
+    {"guests-without-vhv", IREKO_SEVERITY_WARNING,
+     "the machine has guests in the lab and hands them no assistance",
+     "a machine with guests in lab.yaml, its guestOS not a hypervisor's, vhv.enable not TRUE",
+     "VMware, Running Nested VMs (DOC-8970)", check_guests},
     {NULL, IREKO_SEVERITY_INFO, NULL, NULL, NULL, NULL},
 };

@@ -39,10 +39,8 @@ static void
 check_no_vhv(Lint *lint, const Rule *rule)
 {
     unsigned line = 0;
-    bool runs_guests = g_str_has_prefix(lint->guest_os, "vmkernel") ||
-                       g_str_has_prefix(lint->guest_os, "winhyperv");
     g_autofree char *os = ireko_lint_value(lint, "guestOS", &line);
-    if (runs_guests && !lint->has_vhv)
+    if (lint->is_hypervisor && !lint->has_vhv)
         ireko_lint_say(lint, rule, lint->vhv_line > 0 ? lint->vhv_line : line,
                        "guestOS is '%s', vhv.enable is %s", os,
                        lint->vhv_line > 0 ? "FALSE" : "absent")
@@ -85,15 +83,27 @@ check_size(Lint *lint, const Rule *rule)
     }
 }
 
+/* The first disk by its address, which the firmware boots from unless it is told otherwise. */
+static const LintDevice *
+boot_disk(const Lint *lint)
+{
+    for (unsigned i = 0; i < lint->disks->len; i++) {
+        const LintDevice *disk = &g_array_index(lint->disks, LintDevice, i);
+        if (!ireko_lint_is_cdrom(lint, disk))
+            return disk;
+    }
+    return NULL;
+}
+
 static void
 check_boot_disk(Lint *lint, const Rule *rule)
 {
     bool large = lint->is_esxi && (g_str_has_prefix(lint->guest_os, "vmkernel7") ||
                                    g_str_has_prefix(lint->guest_os, "vmkernel8") ||
                                    g_str_has_prefix(lint->guest_os, "vmkernel9"));
-    if (!large || lint->disks->len == 0)
+    const LintDevice *boot = large ? boot_disk(lint) : NULL;
+    if (boot == NULL)
         return;
-    const LintDevice *boot = &g_array_index(lint->disks, LintDevice, 0);
     g_autofree char *key =
         g_strdup_printf("ireko.%s%u:%u.size", boot->bus, boot->number, boot->unit);
     unsigned line = 0;
@@ -141,15 +151,18 @@ static void
 check_vbs(Lint *lint, const Rule *rule)
 {
     static const char *const needs[] = {"vvtd.enable", "vhv.enable", "uefi.secureBoot.enabled"};
-    unsigned line = 0;
-    if (!ireko_lint_on(lint, "vbs.enable", false, &line))
+    unsigned line = 0, at = 0;
+    if (!ireko_lint_on(lint, "vbs.enable", false, &line) &&
+        !ireko_lint_on(lint, "windows.vbs.enabled", false, &line))
         return;
     for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
-        unsigned at = 0;
         if (!ireko_lint_on(lint, needs[i], true, &at))
             ireko_lint_say(lint, rule, at, "%s is FALSE", needs[i])->fix =
-                g_strdup("set it to TRUE, or vbs.enable to FALSE");
+                g_strdup("set it to TRUE, or turn virtualisation-based security off");
     }
+    if (ireko_lint_is(lint, "firmware", "bios", &at))
+        ireko_lint_say(lint, rule, at, "firmware is \"bios\"")->fix =
+            g_strdup("set it to efi, where the guest was installed so");
     if (lint->hardware > 0 && lint->hardware < HARDWARE_67)
         ireko_lint_say(lint, rule, line, "virtualHW.version is %u", lint->hardware)->fix =
             g_strdup("upgrade the hardware to 14 (Intel) or 19 (AMD)");
@@ -239,7 +252,9 @@ const Rule ireko_rules_nest[] = {
      check_passthrough},
     {"vbs-incomplete", IREKO_SEVERITY_WARNING,
      "virtualisation-based security needs a virtual IOMMU, nesting, EFI with secure boot",
-     "vbs.enable is TRUE and one of these is FALSE, or the hardware version below 14",
+     "vbs.enable or windows.vbs.enabled is TRUE and one of these is FALSE, firmware is bios, or "
+     "the "
+     "hardware version is below 14",
      "govmomi vim25/types/types.go, VirtualMachineFlagInfo.VbsEnabled", check_vbs},
     {"suspended-hypervisor", IREKO_SEVERITY_WARNING,
      "a hypervisor suspended with guests inside resumes only on the same CPU, and on AMD under "

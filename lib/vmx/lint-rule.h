@@ -33,9 +33,11 @@ struct Lint {
     GArray *disks; /* LintDevice, those that are present */
     GArray *nics;
     GPtrArray *findings;
-    unsigned hardware; /* virtualHW.version; 0 unknown */
-    char *guest_os;    /* in lower case, "" where there is none */
-    bool is_esxi;      /* guestOS is an ESXi's, and no built-in image takes its place */
+    unsigned left_out;  /* findings that were too many to be kept */
+    unsigned hardware;  /* virtualHW.version; 0 unknown */
+    char *guest_os;     /* in lower case, "" where there is none */
+    bool is_esxi;       /* guestOS is an ESXi's, and no built-in image takes its place */
+    bool is_hypervisor; /* guestOS is an ESXi's or a Hyper-V's */
     bool has_vhv;
     unsigned vhv_line;
     /* The same for rules of a lab, which have no document. */
@@ -65,6 +67,10 @@ ireko_lint_device_value(const Lint *lint,
                         const char *what,
                         unsigned *ret_line);
 
+/* Whether DEVICE is a CD-ROM drive by its deviceType. */
+bool
+ireko_lint_is_cdrom(const Lint *lint, const LintDevice *device);
+
 /* The first entry whose key begins with PREFIX and, where BUT is not NULL, is not BUT; its line, or
  * 0. */
 unsigned
@@ -75,6 +81,10 @@ ireko_lint_with_prefix(const Lint *lint, const char *prefix, const char *but);
 IrekoFinding *
 ireko_lint_say(Lint *lint, const Rule *rule, unsigned line, const char *format, ...)
     G_GNUC_PRINTF(4, 5);
+
+/* The rule of a file with CODE, which there is. */
+const Rule *
+ireko_lint_find_rule(const char *code);
 
 /* ---- what can be mended (lint-fix.c) ---- */
 

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "vmx/lint-rule.h"
 
-#define FINDINGS_MAX 10000 /* of one file; what is more is not said */
+#define FINDINGS_MAX 10000 /* of one file; of more the worst are said, and how many are not */
 
 static const Rule *const tables[] = {ireko_rules_format, ireko_rules_nest, ireko_rules_host};
 
@@ -70,6 +70,13 @@ ireko_lint_device_value(const Lint *lint,
         is_nic ? g_strdup_printf("ethernet%u.%s", device->number, what)
                : g_strdup_printf("%s%u:%u.%s", device->bus, device->number, device->unit, what);
     return ireko_lint_value(lint, key, ret_line);
+}
+
+bool
+ireko_lint_is_cdrom(const Lint *lint, const LintDevice *device)
+{
+    g_autofree char *type = ireko_lint_device_value(lint, device, "deviceType", NULL);
+    return type != NULL && strstr(type, "cdrom") != NULL;
 }
 
 unsigned
@@ -162,6 +169,8 @@ lint_new(const IrekoVmx *doc, const char *file)
     lint->guest_os = g_ascii_strdown(os != NULL ? os : "", -1);
     g_autofree char *image = ireko_lint_value(lint, "ireko.image", NULL);
     lint->is_esxi = g_str_has_prefix(lint->guest_os, "vmkernel") && image == NULL;
+    lint->is_hypervisor = g_str_has_prefix(lint->guest_os, "vmkernel") ||
+                          g_str_has_prefix(lint->guest_os, "winhyperv");
     lint->has_vhv = ireko_lint_on(lint, "vhv.enable", false, &lint->vhv_line);
     return lint;
 }
@@ -172,23 +181,6 @@ static char *
 one_line(const char *text)
 {
     return g_strdelimit(ireko_text_safe(text, (size_t)-1), "\n\t", ' ');
-}
-
-IrekoFinding *
-ireko_lint_say(Lint *lint, const Rule *rule, unsigned line, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    g_autofree char *evidence = g_strdup_vprintf(format, arguments);
-    va_end(arguments);
-    IrekoFinding *finding = ireko_finding_new(rule->code, rule->severity);
-    finding->file = g_strdup(lint->file);
-    finding->line = line;
-    finding->what = g_strdup(rule->what);
-    finding->evidence = one_line(evidence);
-    finding->source = g_strdup(rule->source);
-    g_ptr_array_add(lint->findings, finding);
-    return finding;
 }
 
 /* By file and line; among the same the worst first. */
@@ -205,12 +197,65 @@ compare_findings(const void *left, const void *right)
     return order != 0 ? order : strcmp(a->code, b->code);
 }
 
+static int
+compare_by_severity(const void *left, const void *right)
+{
+    const IrekoFinding *a = *(const IrekoFinding *const *)left;
+    const IrekoFinding *b = *(const IrekoFinding *const *)right;
+    int order = (a->severity < b->severity) - (a->severity > b->severity);
+    return order != 0 ? order : compare_findings(left, right);
+}
+
+/* Keeps the worst COUNT findings. */
+static void
+keep_worst(Lint *lint, unsigned count)
+{
+    if (lint->findings->len <= count)
+        return;
+    g_ptr_array_sort(lint->findings, compare_by_severity);
+    lint->left_out += lint->findings->len - count;
+    g_ptr_array_set_size(lint->findings, (int)count);
+}
+
+IrekoFinding *
+ireko_lint_say(Lint *lint, const Rule *rule, unsigned line, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    g_autofree char *evidence = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    if (lint->findings->len >= 2 * FINDINGS_MAX)
+        keep_worst(lint, FINDINGS_MAX); /* now and then, not at each: that would sort each time */
+    IrekoFinding *finding = ireko_finding_new(rule->code, rule->severity);
+    finding->file = g_strdup(lint->file);
+    finding->line = line;
+    finding->what = g_strdup(rule->what);
+    finding->evidence = one_line(evidence);
+    finding->source = g_strdup(rule->source);
+    g_ptr_array_add(lint->findings, finding);
+    return finding;
+}
+
+const Rule *
+ireko_lint_find_rule(const char *code)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++) {
+        for (const Rule *rule = tables[i]; rule->code != NULL; rule++) {
+            if (strcmp(rule->code, code) == 0)
+                return rule;
+        }
+    }
+    g_assert_not_reached();
+}
+
 static GPtrArray *
 finish(Lint *lint)
 {
+    keep_worst(lint, FINDINGS_MAX);
     g_ptr_array_sort(lint->findings, compare_findings);
-    if (lint->findings->len > FINDINGS_MAX)
-        g_ptr_array_set_size(lint->findings, FINDINGS_MAX);
+    if (lint->left_out > 0)
+        (void)ireko_lint_say(lint, ireko_lint_find_rule("too-many-findings"), 0,
+                             "%u others, none worse than what is said", lint->left_out);
     return g_steal_pointer(&lint->findings);
 }
 
