@@ -187,6 +187,8 @@ static const struct {
     {"a salt with sharing off", "sched.mem.pshare.enable = \"FALSE\"\n" SALT,
      "sharing-pinned:1 sharing-large-pages:2"},
     {"a Xen by its name", VHV "displayName = \"XenServer 8\"\n", "xen-nested:2"},
+    {"a Xen by a later word of its name", VHV "displayName = \"lab-xcp1\"\n", "xen-nested:2"},
+    {"a name with xen in a word", VHV "displayName = \"Maxence\"\n", "!xen-nested"},
     {"a Xen that runs no guests with assistance", "displayName = \"XenServer 8\"\n", "!xen-nested"},
     {"an ESXi on a disk of VirtualBox", NEST DISK "scsi0:0.fileName = \"a.vdi\"\n",
      "virtualbox-no-ept:7"},
