@@ -68,12 +68,12 @@ void
 ireko_vmx_duplicates(const IrekoVmx *doc, IrekoVmxDuplicateFunc func, void *data);
 
 /* Gives KEY the VALUE (UTF-8): changes the bytes of its value and nothing else, in the quotes or
- * without that it has (then with |20 for a blank), and nothing at all where it has that value. Where
- * KEY is absent, a line is added beside its siblings, as the file writes its lines. Entries of the
- * document are to be fetched anew. IREKO_ERROR_SYNTAX for a key that cannot be one and for a value
- * that is not UTF-8; IREKO_ERROR_UNSUPPORTED for a value that the file's encoding does not have, and
- * for an .encoding that would give the file's bytes another meaning; IREKO_ERROR_STATE where KEY
- * stands twice (the text names the lines); IREKO_ERROR_TOO_LARGE. */
+ * without that it has (then with |20 for a blank), and nothing at all where it has that value.
+ * Where KEY is absent, a line is added beside its siblings, as the file writes its lines. Entries
+ * of the document are to be fetched anew. IREKO_ERROR_SYNTAX for a key that cannot be one and for a
+ * value that is not UTF-8; IREKO_ERROR_UNSUPPORTED for a value that the file's encoding does not
+ * have, and for an .encoding that would give the file's bytes another meaning; IREKO_ERROR_STATE
+ * where KEY stands twice (the text names the lines); IREKO_ERROR_TOO_LARGE. */
 bool
 ireko_vmx_set(IrekoVmx *doc, const char *key, const char *value, GError **error);
 
@@ -85,7 +85,8 @@ ireko_vmx_unset(IrekoVmx *doc, const char *key);
 void
 ireko_vmx_remove(IrekoVmx *doc, size_t index);
 
-/* Removes the lines of the COUNT entries INDICES, which ascend; costs no more than to remove one. */
+/* Removes the lines of the COUNT entries INDICES, which ascend; costs no more than to remove one.
+ */
 void
 ireko_vmx_remove_many(IrekoVmx *doc, const size_t *indices, size_t count);
 

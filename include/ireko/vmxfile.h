@@ -13,8 +13,8 @@ G_BEGIN_DECLS
 
 typedef struct IrekoVmxFile IrekoVmxFile;
 
-/* Opens the .vmx PATH for an edit. Besides what ireko_vmx_load says: IREKO_ERROR_IO where it may not
- * be written to; IREKO_ERROR_STATE where VMware has the machine open (NAME.lck is beside it) or
+/* Opens the .vmx PATH for an edit. Besides what ireko_vmx_load says: IREKO_ERROR_IO where it may
+ * not be written to; IREKO_ERROR_STATE where VMware has the machine open (NAME.lck is beside it) or
  * suspended it (a .vmss is beside it, or checkpoint.vmState names one), where another edit goes on
  * for longer than a second, where the file has a second name (hard link). */
 IrekoVmxFile *
@@ -30,8 +30,8 @@ ireko_vmxfile_document(IrekoVmxFile *file);
 bool
 ireko_vmxfile_save(IrekoVmxFile *file, GError **error);
 
-/* Puts back the bytes from before the last save; a second undo takes the first back. What was set in
- * the document and not saved is given up. IREKO_ERROR_NOT_FOUND where nothing is kept;
+/* Puts back the bytes from before the last save; a second undo takes the first back. What was set
+ * in the document and not saved is given up. IREKO_ERROR_NOT_FOUND where nothing is kept;
  * IREKO_ERROR_STATE where something else changed the file since the last save. */
 bool
 ireko_vmxfile_undo(IrekoVmxFile *file, GError **error);

@@ -2,8 +2,8 @@
  *
  * The talk runs over a virtio-serial port, as JSON objects one a line. It begins with a
  * handshake - {"hello":1,"nonce":N,"hello-to":P} answered by
- * {"hello":1,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at a
- * time:
+ * {"hello":1,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at
+ * a time:
  *
  *     {"op":"facts"}                      {"facts":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
@@ -16,10 +16,9 @@
  *
  * or {"error":{"code":C,"message":M}}. A relay knows nothing of what it carries, so a talk goes
  * through any number of layers and each layer's agent is the same - with one exception: a machine
- * that has not noticed the end of a talk (a port whose host hangs up and comes back at once looks as
- * if nothing had been) still carries bytes when the next one begins, and must not pass on a hello
- * that is for itself. Both sides distrust the other:
- * lines, counts and times are limited. */
+ * that has not noticed the end of a talk (a port whose host hangs up and comes back at once looks
+ * as if nothing had been) still carries bytes when the next one begins, and must not pass on a
+ * hello that is for itself. Both sides distrust the other: lines, counts and times are limited. */
 #pragma once
 
 #include <jansson.h>

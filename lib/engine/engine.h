@@ -25,11 +25,11 @@ G_BEGIN_DECLS
 
 /* What boots instead of the machine's first disk. Paths. */
 typedef struct {
-    const char *kernel;  /* vmlinux with a PVH entry */
+    const char *kernel; /* vmlinux with a PVH entry */
     const char *initrd;
-    const char *root;    /* read-only disk image; goes where the boot disk would be */
+    const char *root;        /* read-only disk image; goes where the boot disk would be */
     const char *root_format; /* "raw", or "host_device" where it was handed down as a disk */
-    const char *cmdline; /* kernel parameters that the image wants */
+    const char *cmdline;     /* kernel parameters that the image wants */
 } IrekoBoot;
 
 /* A disk of the machine and the file that is really behind it. */
@@ -80,8 +80,9 @@ char **
 ireko_engine_plan(const IrekoEngine *engine, const IrekoSpec *spec, GError **error);
 
 /* Starts SPEC in the folder DIR, which is there. Returns when its control channel has answered and
- * its vCPUs run, by DEADLINE; or NULL, and nothing is left. IREKO_ERROR_STATE where a machine of DIR
- * runs already or a disk is held by another; IREKO_ERROR_REMOTE with the process's own words. */
+ * its vCPUs run, by DEADLINE; or NULL, and nothing is left. IREKO_ERROR_STATE where a machine of
+ * DIR runs already or a disk is held by another; IREKO_ERROR_REMOTE with the process's own words.
+ */
 IrekoVm *
 ireko_vm_start(const IrekoEngine *engine,
                const IrekoSpec *spec,

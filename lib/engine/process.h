@@ -1,10 +1,9 @@
-/* engine/process.h - the process behind a machine: started so that it outlives ireko, found again by a
- * later one. The folder it works in is described in engine.h. */
+/* engine/process.h - the process behind a machine: started so that it outlives ireko, found again
+ * by a later one. The folder it works in is described in engine.h. */
 #pragma once
 
-#include <stdbool.h>
-
 #include <glib.h>
+#include <stdbool.h>
 
 #include "base/fd.h"
 
@@ -14,7 +13,7 @@ enum {
     IREKO_PROCESS_FD_PID = 3, /* holds the lock; not to be touched */
     IREKO_PROCESS_FD_CONTROL, /* "qmp" */
     IREKO_PROCESS_FD_CONSOLE,
-    IREKO_PROCESS_FD_AGENT, /* agent.0, and so on */
+    IREKO_PROCESS_FD_AGENT,                            /* agent.0, and so on */
     IREKO_PROCESS_FD_DIR = IREKO_PROCESS_FD_AGENT + 4, /* the folder: /proc/self/fd/10/NAME */
     IREKO_PROCESS_FD_END,
 };
@@ -24,13 +23,15 @@ enum {
 typedef struct IrekoProcess IrekoProcess;
 
 /* Takes the lock of the folder DIR_FD, so that nobody else starts a machine there, and clears away
- * what a dead one left. Returns the lock's fd, or -1: IREKO_ERROR_STATE where a machine runs there. */
+ * what a dead one left. Returns the lock's fd, or -1: IREKO_ERROR_STATE where a machine runs there.
+ */
 int
 ireko_process_claim(int dir_fd, GError **error);
 
-/* Starts ARGV (its program is looked for in PATH) in the folder DIR_FD, claimed by LOCK_FD, which it
- * owns from here; TMPDIR is that folder, named DIR. Returns once the program was executed, or NULL: IREKO_ERROR_NOT_FOUND where
- * there is no such program, IREKO_ERROR_REMOTE where it ended already. */
+/* Starts ARGV (its program is looked for in PATH) in the folder DIR_FD, claimed by LOCK_FD, which
+ * it owns from here; TMPDIR is that folder, named DIR. Returns once the program was executed, or
+ * NULL: IREKO_ERROR_NOT_FOUND where there is no such program, IREKO_ERROR_REMOTE where it ended
+ * already. */
 IrekoProcess *
 ireko_process_start(char **argv, const char *dir, int dir_fd, int lock_fd, GError **error);
 

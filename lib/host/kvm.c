@@ -110,11 +110,28 @@ explain_refusal(const IrekoHostSource *source, const char *cpuinfo, int errnum, 
     }
 }
 
+/* A vCPU runs where the CPU has neither SVM nor VMX: KVM of the paravirtual kind (kvm_pvm and its
+ * like), which runs kernels that were made for it. A guest of ireko's is none, and would find no
+ * assistance to hand on. */
+static void
+say_paravirtual(IrekoFacts *facts, const IrekoKvmTrial *trial)
+{
+    bool inside = strcmp(facts->above, "none") != 0;
+    say(facts, inside ? "hidden-by-host" : "cpu-lacks",
+        g_strdup_printf("%s, without SVM or VMX: a paravirtual KVM, for kernels made for it; %s",
+                        trial->evidence, facts->hv_evidence));
+}
+
 /* Takes TRIAL's evidence. */
 static void
 judge(const IrekoHostSource *source, const IrekoKvmTrial *trial, IrekoFacts *facts)
 {
     facts->kvm.nested_state = trial->nested_state;
+    if (trial->usable && facts->hv == IREKO_HV_NONE) {
+        say_paravirtual(facts, trial);
+        g_free(trial->evidence);
+        return;
+    }
     if (trial->usable) {
         say(facts, NULL, trial->evidence);
         return;
@@ -142,7 +159,12 @@ try_device(const IrekoHostSource *source, const char *cpuinfo, IrekoFacts *facts
 static const char *
 trial_cause(const char *word)
 {
-    return strcmp(word, "held-by-other") == 0 ? "held-by-other" : "unknown";
+    static const char *const causes[] = {"held-by-other", "hidden-by-host", "cpu-lacks"};
+    for (size_t i = 0; i < G_N_ELEMENTS(causes); i++) {
+        if (strcmp(word, causes[i]) == 0)
+            return causes[i];
+    }
+    return "unknown";
 }
 
 /* What a record tells of the same. */

@@ -1,9 +1,9 @@
 /* qmp/qmp.h - QEMU's control channel (QMP): commands, answers, events.
  *
  * The peer is not trusted: an answer that is none, an answer to a question that was not asked and a
- * peer that hangs up are IREKO_ERROR_REMOTE, and nothing more can be asked on that channel. A command
- * that QEMU refuses is IREKO_ERROR_REMOTE too, but the channel stays good, and so it does after
- * IREKO_ERROR_TIMEOUT and IREKO_ERROR_CANCELLED while waiting: the late answer is dropped. */
+ * peer that hangs up are IREKO_ERROR_REMOTE, and nothing more can be asked on that channel. A
+ * command that QEMU refuses is IREKO_ERROR_REMOTE too, but the channel stays good, and so it does
+ * after IREKO_ERROR_TIMEOUT and IREKO_ERROR_CANCELLED while waiting: the late answer is dropped. */
 #pragma once
 
 #include <jansson.h>
@@ -49,11 +49,8 @@ ireko_qmp_free(IrekoQmp *qmp); /* closes the channel; NULL is fine */
 /* Runs COMMAND with ARGUMENTS (NULL: none; stays the caller's) and returns what it returned, a new
  * reference. Events that come meanwhile are kept. */
 json_t *
-ireko_qmp_execute(IrekoQmp *qmp,
-                  const char *command,
-                  json_t *arguments,
-                  IrekoDeadline deadline,
-                  GError **error);
+ireko_qmp_execute(
+    IrekoQmp *qmp, const char *command, json_t *arguments, IrekoDeadline deadline, GError **error);
 
 /* The next event that was not yet given out, a new reference to the whole message. */
 json_t *

@@ -1,5 +1,5 @@
-/* Fuzz target: whatever a host says to an agent, the talk ends with it. The input is all that the host
- * says before it hangs up; no command is run, since one in the input would be. */
+/* Fuzz target: whatever a host says to an agent, the talk ends with it. The input is all that the
+ * host says before it hangs up; no command is run, since one in the input would be. */
 #include <fcntl.h>
 #include <glib.h>
 #include <stdint.h>

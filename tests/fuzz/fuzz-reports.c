@@ -1,5 +1,5 @@
-/* Fuzz target: whatever line an agent answers with, it is a report, facts, or an error in words; what
- * was taken is written and read again as the same. */
+/* Fuzz target: whatever line an agent answers with, it is a report, facts, or an error in words;
+ * what was taken is written and read again as the same. */
 #include <glib.h>
 #include <stdint.h>
 #include <string.h>

@@ -265,6 +265,10 @@ test_qemu_starts(const void *data)
     place_init(&place);
     g_autofree char *text = convert_in(&place, row, IREKO_AS_QEMU);
     make_disks(&place, row);
+    /* In software alone: not every KVM takes a CPU that QEMU knows. */
+    g_auto(GStrv) halves = g_strsplit(text, "-accel kvm", 2);
+    g_autofree char *software = g_strjoinv("-accel tcg", halves);
+    write_in(place.dir, "script", software, 0600);
     if (strstr(text, "OVMF") != NULL && !g_file_test("/usr/share/OVMF", G_FILE_TEST_IS_DIR)) {
         g_test_skip("there is no OVMF");
         return;
@@ -272,7 +276,7 @@ test_qemu_starts(const void *data)
     g_assert_true(run_in(place.dir, START_AND_QUIT));
     g_assert_false(run_in(place.dir, "test -e owned"));
 
-    g_auto(GStrv) parts = g_strsplit(text, "-rtc base=utc", 2);
+    g_auto(GStrv) parts = g_strsplit(software, "-rtc base=utc", 2);
     g_autofree char *wrong = g_strjoinv("-rtc base=utx", parts);
     write_in(place.dir, "script", wrong, 0600);
     g_assert_false(run_in(place.dir, START_AND_QUIT));

@@ -434,12 +434,18 @@ static const struct {
     {"no node", "/dev/kvm none\n", "device-missing"},
 };
 
+#define WITH_SVM                                                                                   \
+    "CPU:\n"                                                                                       \
+    "   0x80000000 0x00: eax=0x80000001 ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n"            \
+    "   0x80000001 0x00: eax=0x00000000 ebx=0x00000000 ecx=0x00000004 edx=0x00000000\n"
+
 static void
 test_what_became_of_the_device_is_told(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(trial_rows); i++) {
         g_test_message("%s", trial_rows[i].label);
-        const File files[] = {{"probe", trial_rows[i].probe}, {"sys/class/misc/kvm/dev", ""}};
+        const File files[] = {
+            {"probe", trial_rows[i].probe}, {"sys/class/misc/kvm/dev", ""}, {"cpuid", WITH_SVM}};
         Root root = root_new(files, G_N_ELEMENTS(files));
         g_autoptr(IrekoRecorded) recorded = ireko_recorded_open(root.path, NULL);
         g_autoptr(IrekoFacts) facts = ireko_facts_read(ireko_recorded_source(recorded), NULL);
@@ -447,6 +453,24 @@ test_what_became_of_the_device_is_told(void)
         g_assert_cmpint(facts->kvm.usable, ==, trial_rows[i].cause == NULL);
         root_clear(&root);
     }
+}
+
+static void
+test_kvm_on_a_cpu_without_assistance_is_paravirtual(void)
+{
+    const File files[] = {
+        {"probe", "/dev/kvm 0660 root kvm ok\nkvm.trial ok a vCPU ran\n"},
+        {"cpuid", "CPU:\n   0x80000000 0x00: eax=0x80000000 ebx=0x00000000 ecx=0x00000000 "
+                  "edx=0x00000000\n"},
+    };
+    Root root = root_new(files, G_N_ELEMENTS(files));
+    g_autoptr(IrekoRecorded) recorded = ireko_recorded_open(root.path, NULL);
+    g_autoptr(IrekoFacts) facts = ireko_facts_read(ireko_recorded_source(recorded), NULL);
+    g_assert_false(facts->kvm.usable);
+    g_assert_cmpstr(facts->kvm.cause, ==, "cpu-lacks");
+    g_assert_nonnull(strstr(facts->kvm.evidence, "a vCPU ran"));
+    g_assert_nonnull(strstr(facts->kvm.evidence, "paravirtual"));
+    root_clear(&root);
 }
 
 static void
@@ -485,6 +509,8 @@ main(int argc, char **argv)
     g_test_add_func("/recorded/no-link-leads-out", test_no_link_leads_out);
     g_test_add_func("/recorded/a-pipe", test_a_pipe_does_not_hold_the_reader);
     g_test_add_func("/recorded/what-became-of-the-device", test_what_became_of_the_device_is_told);
+    g_test_add_func("/recorded/a-paravirtual-kvm",
+                    test_kvm_on_a_cpu_without_assistance_is_paravirtual);
     g_test_add_func("/recorded/a-dump-alone", test_a_dump_alone_is_a_host);
     return g_test_run();
 }
