@@ -436,7 +436,8 @@ static const struct {
 
 #define WITH_SVM                                                                                   \
     "CPU:\n"                                                                                       \
-    "   0x80000000 0x00: eax=0x80000001 ebx=0x00000000 ecx=0x00000000 edx=0x00000000\n"            \
+    "   0x00000000 0x00: eax=0x0000000d ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65\n"            \
+    "   0x80000000 0x00: eax=0x80000001 ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65\n"            \
     "   0x80000001 0x00: eax=0x00000000 ebx=0x00000000 ecx=0x00000004 edx=0x00000000\n"
 
 static void
