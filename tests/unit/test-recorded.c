@@ -437,6 +437,7 @@ static const struct {
 #define WITH_SVM                                                                                   \
     "CPU:\n"                                                                                       \
     "   0x00000000 0x00: eax=0x0000000d ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65\n"            \
+    "   0x00000001 0x00: eax=0x00a00f11 ebx=0x00020800 ecx=0x7ffafb9f edx=0xbfebfbff\n"            \
     "   0x80000000 0x00: eax=0x80000001 ebx=0x68747541 ecx=0x444d4163 edx=0x69746e65\n"            \
     "   0x80000001 0x00: eax=0x00000000 ebx=0x00000000 ecx=0x00000004 edx=0x00000000\n"
 
@@ -445,8 +446,9 @@ test_what_became_of_the_device_is_told(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(trial_rows); i++) {
         g_test_message("%s", trial_rows[i].label);
+        g_autofree char *probe = g_strconcat("arch x86_64\n", trial_rows[i].probe, NULL);
         const File files[] = {
-            {"probe", trial_rows[i].probe}, {"sys/class/misc/kvm/dev", ""}, {"cpuid", WITH_SVM}};
+            {"probe", probe}, {"sys/class/misc/kvm/dev", ""}, {"cpuid", WITH_SVM}};
         Root root = root_new(files, G_N_ELEMENTS(files));
         g_autoptr(IrekoRecorded) recorded = ireko_recorded_open(root.path, NULL);
         g_autoptr(IrekoFacts) facts = ireko_facts_read(ireko_recorded_source(recorded), NULL);
@@ -460,7 +462,7 @@ static void
 test_kvm_on_a_cpu_without_assistance_is_paravirtual(void)
 {
     const File files[] = {
-        {"probe", "/dev/kvm 0660 root kvm ok\nkvm.trial ok a vCPU ran\n"},
+        {"probe", "arch x86_64\n/dev/kvm 0660 root kvm ok\nkvm.trial ok a vCPU ran\n"},
         {"cpuid", "CPU:\n   0x80000000 0x00: eax=0x80000000 ebx=0x00000000 ecx=0x00000000 "
                   "edx=0x00000000\n"},
     };
