@@ -174,3 +174,33 @@ ireko_fd_connect_at(int dir_fd, const char *name, GError **error)
         ireko_error_from_errno(error, errno, "cannot connect to the socket '%s'", name);
     return -1;
 }
+
+bool
+ireko_fd_pass(int fd, int passed, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    char byte = '\n';
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct iovec data = {.iov_base = &byte, .iov_len = 1};
+    struct msghdr message = {.msg_iov = &data,
+                             .msg_iovlen = 1,
+                             .msg_control = &control,
+                             .msg_controllen = sizeof control};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &passed, sizeof passed);
+    for (;;) {
+        if (!ireko_fd_wait(fd, POLLOUT, deadline, cancel_fd, error))
+            return false;
+        if (sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == 1)
+            return true;
+        if (errno != EINTR && errno != EAGAIN) {
+            ireko_error_from_errno(error, errno, "cannot pass a descriptor on");
+            return false;
+        }
+    }
+}

@@ -34,6 +34,11 @@ bool
 ireko_fd_write_all(
     int fd, const void *data, size_t len, IrekoDeadline deadline, int cancel_fd, GError **error);
 
+/* Sends PASSED along the unix stream socket FD, on a byte (a line end) of its own; both stay the
+ * caller's. */
+bool
+ireko_fd_pass(int fd, int passed, IrekoDeadline deadline, int cancel_fd, GError **error);
+
 /* A unix stream socket that listens at NAME inside the folder DIR_FD, however long the folder's
  * path is. Returns the fd (close-on-exec), or -1. */
 int

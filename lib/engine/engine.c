@@ -6,11 +6,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/ops.h"
 #include "engine/process.h"
 
+#define MIB           ((off_t)1 << 20)
 #define LAST_WORDS_MS 2000  /* from the end of a control channel to the end of its process */
 #define KILL_MS       20000 /* a killed process of many gigabytes takes its time */
 
@@ -111,11 +113,12 @@ explain_death(const IrekoEngine *engine, int dir_fd, const GError *seen, GError 
 /* Waits until the machine runs. A control channel that ends is the process's own end: what it wrote
  * then says more than the channel. */
 static bool
-await_running(const IrekoVm *vm, IrekoDeadline deadline, int cancel_fd, GError **error)
+await_running(
+    const IrekoVm *vm, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
     g_autoptr(GError) seen = NULL;
     int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", &seen);
-    if (control_fd >= 0 && vm->engine->await(control_fd, deadline, cancel_fd, &seen))
+    if (control_fd >= 0 && vm->engine->await(control_fd, spec, deadline, cancel_fd, &seen))
         return true;
     if (!g_error_matches(seen, IREKO_ERROR, IREKO_ERROR_CANCELLED) &&
         !g_error_matches(seen, IREKO_ERROR, IREKO_ERROR_TIMEOUT) &&
@@ -143,10 +146,11 @@ launch(const IrekoEngine *engine,
        const char *dir,
        int dir_fd,
        int lock_fd,
+       const IrekoProcessGift *gift,
        GError **error)
 {
     GError *seen = NULL;
-    IrekoProcess *process = ireko_process_start(argv, dir, dir_fd, lock_fd, &seen);
+    IrekoProcess *process = ireko_process_start(argv, dir, dir_fd, lock_fd, gift, &seen);
     if (process != NULL)
         return vm_new(engine, process, dir_fd);
 
@@ -158,6 +162,17 @@ launch(const IrekoEngine *engine,
     ireko_process_tidy(dir_fd);
     ireko_fd_close(&dir_fd);
     return NULL;
+}
+
+/* Memory of the machine's size that belongs to no folder: it goes with the process. */
+static int
+make_ram(const IrekoSpec *spec, GError **error)
+{
+    IREKO_AUTOFD fd = memfd_create("ireko-ram", MFD_CLOEXEC);
+    if (fd >= 0 && ftruncate(fd, (off_t)spec->machine->memory_mib * MIB) == 0)
+        return ireko_fd_steal(&fd);
+    ireko_error_from_errno(error, errno, "cannot make %u MiB of memory", spec->machine->memory_mib);
+    return -1;
 }
 
 IrekoVm *
@@ -181,11 +196,18 @@ ireko_vm_start(const IrekoEngine *engine,
         return NULL;
     }
 
+    IREKO_AUTOFD made_fd = -1;
+    IrekoProcessGift gift = {.ram_fd = spec->from != NULL ? spec->from->ram_fd : -1,
+                             .state_fd = spec->from != NULL ? spec->from->state_fd : -1};
+    if (gift.ram_fd < 0 && spec->open_ram)
+        gift.ram_fd = made_fd = make_ram(spec, error);
+    if (gift.ram_fd < 0 && spec->open_ram)
+        return NULL;
     g_autoptr(IrekoVm) vm =
-        launch(engine, argv, dir, ireko_fd_steal(&dir_fd), ireko_fd_steal(&lock_fd), error);
+        launch(engine, argv, dir, ireko_fd_steal(&dir_fd), ireko_fd_steal(&lock_fd), &gift, error);
     if (vm == NULL)
         return NULL;
-    if (await_running(vm, deadline, cancel_fd, error))
+    if (await_running(vm, spec, deadline, cancel_fd, error))
         return g_steal_pointer(&vm);
     (void)kill_and_wait(vm->process, NULL);
     ireko_process_tidy(vm->dir_fd);
@@ -241,6 +263,32 @@ ireko_vm_press_power(IrekoVm *vm, GError **error)
         return false;
     }
     return vm->engine->press_power(vm->process, vm->dir_fd, error);
+}
+
+int
+ireko_vm_open_ram(IrekoVm *vm, uint64_t *ret_base, GError **error)
+{
+    if (!ireko_process_is_alive(vm->process)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE, "the machine does not run");
+        return -1;
+    }
+    if (vm->engine->open_ram != NULL)
+        return vm->engine->open_ram(ireko_process_number(vm->process), ret_base, error);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' shows no memory",
+                vm->engine->name);
+    return -1;
+}
+
+bool
+ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+{
+    if (vm->engine->freeze == NULL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' saves no machine",
+                    vm->engine->name);
+        return false;
+    }
+    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
+    return control_fd >= 0 && vm->engine->freeze(control_fd, freeze, deadline, error);
 }
 
 /* SIGTERM needs nobody else to be away from the control socket, and QEMU flushes on it. */

@@ -43,14 +43,23 @@ typedef struct {
 void
 ireko_drive_free(IrekoDrive *drive);
 
+/* A machine as it was at one moment. Descriptors, the caller's. */
+typedef struct {
+    int ram_fd;   /* its memory; -1: that is in the state */
+    int state_fd; /* its vCPUs and devices: QEMU's migration stream */
+} IrekoFrozen;
+
 typedef struct {
     const IrekoMachine *machine;
-    const char *id;        /* unique on this layer, shown in process lists: "workshop/esxi01" */
-    bool kvm;              /* else TCG */
-    IrekoHv offer;         /* what vhv.enable = TRUE gives here */
-    const IrekoBoot *boot; /* NULL: boots from its disks */
-    GPtrArray *drives;     /* IrekoDrive; the boot image is not among them */
-    bool drop_root;        /* ireko runs as root: the process gives that up */
+    const char *id;          /* unique on this layer, shown in process lists: "workshop/esxi01" */
+    bool kvm;                /* else TCG */
+    IrekoHv offer;           /* what vhv.enable = TRUE gives here */
+    const IrekoBoot *boot;   /* NULL: boots from its disks */
+    GPtrArray *drives;       /* IrekoDrive; the boot image is not among them */
+    bool drop_root;          /* ireko runs as root: the process gives that up */
+    bool open_ram;           /* its memory is a file, for ireko_vm_open_ram */
+    const IrekoFrozen *from; /* goes on as this one was, with memory of its own, which is written
+                              * into pages of its own; NULL: boots */
 } IrekoSpec;
 
 typedef struct IrekoVm IrekoVm; /* a machine that was started, by this ireko or an earlier one */
@@ -104,6 +113,27 @@ ireko_vm_is_alive(IrekoVm *vm);
 /* Connects to "console" or "agent.N"; the fd is the caller's, -1 with an error. */
 int
 ireko_vm_connect(IrekoVm *vm, const char *channel, GError **error);
+
+/* The machine's memory, to be read: the byte at address A of its RAM stands at RET_BASE + A of the
+ * descriptor (A counts RAM alone: what lies above a PC's hole follows on what lies below it). -1
+ * with IREKO_ERROR_UNSUPPORTED where it was started without. */
+int
+ireko_vm_open_ram(IrekoVm *vm, uint64_t *ret_base, GError **error);
+
+/* What is done with a machine that stands still for a moment. */
+typedef struct {
+    int state_fd;  /* gets its vCPUs and devices */
+    bool with_ram; /* and its memory: for one whose memory is not shared with a file */
+    bool end;      /* it stays as it is, to be ended; else it runs on */
+    /* Called meanwhile; NULL: nothing more. False ends the whole with its error. */
+    bool (*still)(void *data, GError **error);
+    void *data;
+} IrekoFreeze;
+
+/* Stops the machine, writes its state and lets it run on, also where something fails.
+ * IREKO_ERROR_UNSUPPORTED, before it is stopped, where a device of it cannot be saved. */
+bool
+ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error);
 
 /* Asks the guest to shut down, as its power button would. Does not wait. */
 bool

@@ -19,9 +19,22 @@ struct IrekoEngine {
     /* Puts what the plan counts on into the claimed folder DIR_FD. NULL: nothing is needed. */
     bool (*prepare)(const IrekoSpec *spec, int dir_fd, GError **error);
 
-    /* Talks over CONTROL_FD, a connection to the control socket that it owns, until the machine
-     * runs. */
-    bool (*await)(int control_fd, IrekoDeadline deadline, int cancel_fd, GError **error);
+    /* Talks over CONTROL_FD, a connection to the control socket that it owns, until the machine of
+     * SPEC runs. */
+    bool (*await)(int control_fd,
+                  const IrekoSpec *spec,
+                  IrekoDeadline deadline,
+                  int cancel_fd,
+                  GError **error);
+
+    /* As ireko_vm_freeze, over CONTROL_FD, which it owns. NULL: the engine cannot. */
+    bool (*freeze)(int control_fd,
+                   const IrekoFreeze *freeze,
+                   IrekoDeadline deadline,
+                   GError **error);
+
+    /* Where the process NUMBER has the machine's memory, as ireko_vm_open_ram; NULL: nowhere. */
+    int (*open_ram)(pid_t number, uint64_t *ret_base, GError **error);
 
     /* Presses the power button. */
     bool (*press_power)(const IrekoProcess *process, int dir_fd, GError **error);

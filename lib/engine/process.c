@@ -47,6 +47,7 @@
 
 struct IrekoProcess {
     int pidfd;
+    pid_t number;
 };
 
 /* What a machine leaves in its folder when it dies; pid comes last, it is the lock. */
@@ -59,6 +60,7 @@ static const char *const sockets[] = {"qmp", "console", "agent.0", "agent.1", "a
 
 G_STATIC_ASSERT(IREKO_PROCESS_FD_CONTROL + G_N_ELEMENTS(sockets) == IREKO_PROCESS_FD_DIR);
 G_STATIC_ASSERT(IREKO_PROCESS_FD_DIR == 10); /* IREKO_PROCESS_DIR says so too */
+G_STATIC_ASSERT(IREKO_PROCESS_FD_RAM == 11); /* and IREKO_PROCESS_RAM */
 
 /* Descriptors that the process is given: [0] becomes IREKO_PROCESS_FD_PID, and so on. */
 typedef struct {
@@ -171,7 +173,9 @@ put_files(const Files *files)
         dup2(files->log_fd, STDERR_FILENO) < 0)
         return false;
     for (size_t i = 0; i < G_N_ELEMENTS(files->given); i++) {
-        if (dup2(files->given[i], IREKO_PROCESS_FD_PID + (int)i) < 0)
+        int number = IREKO_PROCESS_FD_PID + (int)i;
+        if (files->given[i] < 0 ? close(number) != 0 && errno != EBADF
+                                : dup2(files->given[i], number) < 0)
             return false;
     }
     /* What ireko was itself started with is nothing to the machine. */
@@ -238,8 +242,14 @@ open_socket(int dir_fd, const char *name, GError **error)
     return fd < 0 ? -1 : raise_fd(fd);
 }
 
+static int
+raise_gift(int fd)
+{
+    return fd < 0 ? -1 : raise_fd(fd);
+}
+
 static bool
-open_files(Files *files, int dir_fd, int lock_fd, GError **error)
+open_files(Files *files, int dir_fd, int lock_fd, const IrekoProcessGift *gift, GError **error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(sockets); i++) {
         int fd = open_socket(dir_fd, sockets[i], error);
@@ -252,10 +262,14 @@ open_files(Files *files, int dir_fd, int lock_fd, GError **error)
         dir_fd, "log", O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     files->given[0] = raise_fd(lock_fd);
     files->given[IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_PID] = raise_fd(dir_fd);
+    int ram_fd = raise_gift(gift->ram_fd), state_fd = raise_gift(gift->state_fd);
+    files->given[IREKO_PROCESS_FD_RAM - IREKO_PROCESS_FD_PID] = ram_fd;
+    files->given[IREKO_PROCESS_FD_STATE - IREKO_PROCESS_FD_PID] = state_fd;
     files->null_fd = raise_fd(null_fd);
     files->log_fd = raise_fd(log_fd);
     if (files->given[0] < 0 || files->given[IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_PID] < 0 ||
-        files->null_fd < 0 || files->log_fd < 0) {
+        files->null_fd < 0 || files->log_fd < 0 || (gift->ram_fd >= 0 && ram_fd < 0) ||
+        (gift->state_fd >= 0 && state_fd < 0)) {
         ireko_error_from_errno(error, errno, "cannot open the files of the machine");
         return false;
     }
@@ -264,12 +278,18 @@ open_files(Files *files, int dir_fd, int lock_fd, GError **error)
 
 /* Executes the program with its files; they are closed here when this returns. */
 static bool
-spawn(const char *program, char **argv, const char *dir, int dir_fd, int lock_fd, GError **error)
+spawn(const char *program,
+      char **argv,
+      const char *dir,
+      int dir_fd,
+      int lock_fd,
+      const IrekoProcessGift *gift,
+      GError **error)
 {
     g_auto(Files) files = {.null_fd = -1, .log_fd = -1, .status_fd = -1};
     for (size_t i = 0; i < G_N_ELEMENTS(files.given); i++)
         files.given[i] = -1;
-    if (!open_files(&files, dir_fd, lock_fd, error))
+    if (!open_files(&files, dir_fd, lock_fd, gift, error))
         return false;
 
     int ends[2];
@@ -302,7 +322,12 @@ spawn(const char *program, char **argv, const char *dir, int dir_fd, int lock_fd
 }
 
 IrekoProcess *
-ireko_process_start(char **argv, const char *dir, int dir_fd, int lock_fd, GError **error)
+ireko_process_start(char **argv,
+                    const char *dir,
+                    int dir_fd,
+                    int lock_fd,
+                    const IrekoProcessGift *gift,
+                    GError **error)
 {
     IREKO_AUTOFD lock = lock_fd;
     g_autofree char *program = g_find_program_in_path(argv[0]);
@@ -311,7 +336,7 @@ ireko_process_start(char **argv, const char *dir, int dir_fd, int lock_fd, GErro
                     argv[0]);
         return NULL;
     }
-    if (!spawn(program, argv, dir, dir_fd, lock, error))
+    if (!spawn(program, argv, dir, dir_fd, lock, gift, error))
         return NULL;
     ireko_fd_close(&lock); /* the process alone holds it from here */
 
@@ -342,7 +367,7 @@ read_stat(int dir_fd, const char *path, pid_t *ret_pid, char **ret_start)
 
 /* A pidfd of the process that the pid file names, or -1 where it is not that process any more. */
 static int
-open_named(int dir_fd)
+open_named(int dir_fd, pid_t *ret_number)
 {
     pid_t pid = 0, again = 0;
     g_autofree char *start = NULL, *now = NULL;
@@ -354,6 +379,7 @@ open_named(int dir_fd)
     g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)pid);
     if (!read_stat(AT_FDCWD, path, &again, &now) || again != pid || strcmp(start, now) != 0)
         return -1;
+    *ret_number = pid;
     return ireko_fd_steal(&pidfd);
 }
 
@@ -374,10 +400,12 @@ ireko_process_attach(int dir_fd, GError **error)
                                 "the machine does not run");
             return NULL;
         }
-        int pidfd = open_named(dir_fd);
+        pid_t number = 0;
+        int pidfd = open_named(dir_fd, &number);
         if (pidfd >= 0) {
             IrekoProcess *process = g_new0(IrekoProcess, 1);
             process->pidfd = pidfd;
+            process->number = number;
             return process;
         }
         if (g_get_monotonic_time() >= deadline) {
@@ -387,6 +415,12 @@ ireko_process_attach(int dir_fd, GError **error)
         }
         g_usleep(RETRY_US);
     }
+}
+
+pid_t
+ireko_process_number(const IrekoProcess *process)
+{
+    return process->number;
 }
 
 bool

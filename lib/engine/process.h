@@ -4,6 +4,7 @@
 
 #include <glib.h>
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/fd.h"
 
@@ -15,8 +16,18 @@ enum {
     IREKO_PROCESS_FD_CONSOLE,
     IREKO_PROCESS_FD_AGENT,                            /* agent.0, and so on */
     IREKO_PROCESS_FD_DIR = IREKO_PROCESS_FD_AGENT + 4, /* the folder: /proc/self/fd/10/NAME */
+    IREKO_PROCESS_FD_RAM,   /* the machine's memory, a file; where it has one */
+    IREKO_PROCESS_FD_STATE, /* the state that it begins with; where it has one */
     IREKO_PROCESS_FD_END,
 };
+
+#define IREKO_PROCESS_RAM "/proc/self/fd/11" /* as the process can name it */
+
+/* What a process is given besides, the caller's; -1: nothing. */
+typedef struct {
+    int ram_fd;
+    int state_fd;
+} IrekoProcessGift;
 
 #define IREKO_PROCESS_DIR "/proc/self/fd/10" /* the folder, as the process can name it */
 
@@ -29,15 +40,24 @@ int
 ireko_process_claim(int dir_fd, GError **error);
 
 /* Starts ARGV (its program is looked for in PATH) in the folder DIR_FD, claimed by LOCK_FD, which
- * it owns from here; TMPDIR is that folder, named DIR. Returns once the program was executed, or
- * NULL: IREKO_ERROR_NOT_FOUND where there is no such program, IREKO_ERROR_REMOTE where it ended
- * already. */
+ * it owns from here; TMPDIR is that folder, named DIR; GIFT goes with it. Returns once the program
+ * was executed, or NULL: IREKO_ERROR_NOT_FOUND where there is no such program, IREKO_ERROR_REMOTE
+ * where it ended already. */
 IrekoProcess *
-ireko_process_start(char **argv, const char *dir, int dir_fd, int lock_fd, GError **error);
+ireko_process_start(char **argv,
+                    const char *dir,
+                    int dir_fd,
+                    int lock_fd,
+                    const IrekoProcessGift *gift,
+                    GError **error);
 
 /* The process that runs in DIR_FD, or NULL with IREKO_ERROR_NOT_FOUND. */
 IrekoProcess *
 ireko_process_attach(int dir_fd, GError **error);
+
+/* Its number, for what is found in /proc/NUMBER; checked to be its own when it was found. */
+pid_t
+ireko_process_number(const IrekoProcess *process);
 
 void
 ireko_process_free(IrekoProcess *process); /* it runs on; NULL is fine */

@@ -137,6 +137,7 @@ ireko_layer_prepare(const IrekoLayer *layer,
         .boot = ret_start->image != NULL ? &ret_start->boot : NULL,
         .drives = ret_start->drives,
         .drop_root = geteuid() == 0,
+        .open_ram = layer->level == 0,
     };
     return true;
 }

@@ -168,6 +168,17 @@ ireko_qmp_execute(
     return NULL;
 }
 
+bool
+ireko_qmp_give_fd(IrekoQmp *qmp, const char *name, int fd, IrekoDeadline deadline, GError **error)
+{
+    if (!is_usable(qmp, error) ||
+        !ireko_fd_pass(ireko_jsonl_fd(qmp->lines), fd, deadline, -1, error))
+        return false;
+    g_autoptr(json_t) arguments = json_pack("{s:s}", "fdname", name);
+    g_autoptr(json_t) done = ireko_qmp_execute(qmp, "getfd", arguments, deadline, error);
+    return done != NULL;
+}
+
 json_t *
 ireko_qmp_next_event(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
 {

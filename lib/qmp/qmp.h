@@ -52,6 +52,11 @@ json_t *
 ireko_qmp_execute(
     IrekoQmp *qmp, const char *command, json_t *arguments, IrekoDeadline deadline, GError **error);
 
+/* Gives QEMU the descriptor FD, which stays the caller's, under NAME: "fd:NAME" in later commands.
+ */
+bool
+ireko_qmp_give_fd(IrekoQmp *qmp, const char *name, int fd, IrekoDeadline deadline, GError **error);
+
 /* The next event that was not yet given out, a new reference to the whole message. */
 json_t *
 ireko_qmp_next_event(IrekoQmp *qmp, IrekoDeadline deadline, GError **error);

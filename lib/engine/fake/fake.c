@@ -64,8 +64,13 @@ plan(const IrekoSpec *spec, GError **error)
 }
 
 static bool
-await(int control_fd, IrekoDeadline deadline, int cancel_fd, GError **error)
+await(int control_fd,
+      const IrekoSpec *spec,
+      IrekoDeadline deadline,
+      int cancel_fd,
+      GError **error)
 {
+    (void)spec;
     static const char ready[] = "ready\n";
     IREKO_AUTOFD fd = control_fd;
     for (size_t have = 0; have < strlen(ready); have++) {

@@ -134,6 +134,24 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
                    hidden && (any || !spec->kvm) ? ",tcg-cpuid=off" : "");
 }
 
+/* Memory that ireko can read is a file, and so is that of a frozen machine: mapped privately, what
+ * is written goes into pages of this machine alone. QEMU opens it by the descriptor's own name. */
+static void
+add_memory(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
+{
+    bool given = spec->from != NULL && spec->from->ram_fd >= 0;
+    if (host->by_hand != NULL || (!given && !spec->open_ram))
+        ireko_qemu_add(argv, "-object", "memory-backend-ram,id=ram,size=%uM",
+                       spec->machine->memory_mib);
+    else
+        ireko_qemu_add(argv, "-object",
+                       "memory-backend-file,id=ram,size=%uM,mem-path=" IREKO_PROCESS_RAM
+                       ",share=%s",
+                       spec->machine->memory_mib, given ? "off" : "on");
+    if (spec->from != NULL && host->by_hand == NULL)
+        ireko_qemu_add(argv, "-incoming", "defer");
+}
+
 static void
 add_board(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
 {
@@ -148,7 +166,7 @@ add_board(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
     ireko_qemu_add(argv, "-smp", "%u,sockets=%u,cores=%u,threads=1", m->vcpus, m->vcpus / cores,
                    cores);
     ireko_qemu_add(argv, "-m", "%uM", m->memory_mib);
-    ireko_qemu_add(argv, "-object", "memory-backend-ram,id=ram,size=%uM", m->memory_mib);
+    add_memory(argv, spec, host);
     ireko_qemu_add(argv, "-rtc", "base=utc");
     if (m->uuid != NULL)
         ireko_qemu_add(argv, "-uuid", "%s", m->uuid);

@@ -10,6 +10,7 @@
 #include "base/jsonl.h"
 #include "engine/ops.h"
 #include "engine/qemu/argv.h"
+#include "engine/qemu/freeze.h"
 #include "qmp/qmp.h"
 
 #define PROGRAM      "qemu-system-x86_64"
@@ -149,11 +150,13 @@ prepare(const IrekoSpec *spec, int dir_fd, GError **error)
 /* ---- the control channel ---- */
 
 static bool
-await(int control_fd, IrekoDeadline deadline, int cancel_fd, GError **error)
+await(int control_fd, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
     g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, cancel_fd, deadline, error);
     if (qmp == NULL)
         return false;
+    if (spec->from != NULL)
+        return ireko_qemu_resume(qmp, spec->from, deadline, error);
     for (;;) {
         g_autoptr(json_t) answer = ireko_qmp_execute(qmp, "query-status", NULL, deadline, error);
         if (answer == NULL)
@@ -255,6 +258,8 @@ const IrekoEngine ireko_engine_qemu = {
     .plan = plan,
     .prepare = prepare,
     .await = await,
+    .freeze = ireko_qemu_freeze,
+    .open_ram = ireko_qemu_open_ram,
     .press_power = press_power,
     .explain = explain,
 };

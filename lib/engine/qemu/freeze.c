@@ -1,0 +1,205 @@
+/* engine/qemu/freeze.c - a machine of QEMU's stopped at one moment, and gone on from one.
+ *
+ * QEMU's migration does both. Where the memory is a file that is mapped shared, the capability
+ * x-ignore-shared leaves it out of the stream: what is left is some 300 KB, and the file is the
+ * memory. A machine that begins with such a file maps it privately, so that it reads the same pages
+ * as all the others and has of its own what it wrote.
+ *
+ * Such a machine's own memory is in no file any more: it goes through the stream when it is frozen
+ * in its turn, and its process is the one place where all of it can be read. */
+#include "engine/qemu/freeze.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/jsonl.h"
+#include "base/text.h"
+#include "engine/process.h"
+
+#define STATE_NAME "state" /* of the descriptor that the stream goes to */
+#define LOOK_US    2000    /* between looks at a migration: it is over in some 20 ms */
+#define CONT_MS    5000
+#define MAPS_MAX   ((size_t)4 << 20) /* bytes of a /proc/PID/maps */
+
+static bool
+execute(
+    IrekoQmp *qmp, const char *command, json_t *arguments, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) owned = arguments;
+    g_autoptr(json_t) done = ireko_qmp_execute(qmp, command, owned, deadline, error);
+    return done != NULL;
+}
+
+static bool
+leave_ram_out(IrekoQmp *qmp, bool out, IrekoDeadline deadline, GError **error)
+{
+    json_t *arguments = json_pack("{s:[{s:s,s:b}]}", "capabilities", "capability",
+                                  "x-ignore-shared", "state", (int)out);
+    return execute(qmp, "migrate-set-capabilities", arguments, deadline, error);
+}
+
+/* ---- going on ---- */
+
+static bool
+await_event(IrekoQmp *qmp, const char *wanted, IrekoDeadline deadline, GError **error)
+{
+    for (;;) {
+        g_autoptr(json_t) event = ireko_qmp_next_event(qmp, deadline, error);
+        if (event == NULL)
+            return false;
+        if (g_strcmp0(json_string_value(json_object_get(event, "event")), wanted) == 0)
+            return true;
+    }
+}
+
+bool
+ireko_qemu_resume(IrekoQmp *qmp, const IrekoFrozen *from, IrekoDeadline deadline, GError **error)
+{
+    g_autofree char *uri = g_strdup_printf("fd:%d", IREKO_PROCESS_FD_STATE);
+    return leave_ram_out(qmp, from->ram_fd >= 0, deadline, error) &&
+           execute(qmp, "migrate-incoming", json_pack("{s:s}", "uri", uri), deadline, error) &&
+           await_event(qmp, "RESUME", deadline, error);
+}
+
+/* ---- freezing ---- */
+
+/* What QEMU says of its migration in words, or NULL where there is nothing in its way. */
+static char *
+blockers(const json_t *migration)
+{
+    const json_t *reasons = json_object_get(migration, "blocked-reasons");
+    g_autoptr(GString) words = g_string_new(NULL);
+    for (size_t i = 0; i < json_array_size(reasons); i++) {
+        const char *reason = json_string_value(json_array_get(reasons, i));
+        if (reason != NULL)
+            g_string_append_printf(words, "%s%s", words->len > 0 ? "; " : "", reason);
+    }
+    return words->len > 0 ? ireko_text_safe(words->str, words->len) : NULL;
+}
+
+static bool
+check_blockers(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) migration = ireko_qmp_execute(qmp, "query-migrate", NULL, deadline, error);
+    g_autofree char *words = migration != NULL ? blockers(migration) : NULL;
+    if (words != NULL)
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "its state cannot be saved: %s",
+                    words);
+    return migration != NULL && words == NULL;
+}
+
+/* Whether the migration that was begun came to its end. */
+static bool
+await_saved(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
+{
+    for (;;) {
+        g_autoptr(json_t) answer = ireko_qmp_execute(qmp, "query-migrate", NULL, deadline, error);
+        if (answer == NULL)
+            return false;
+        const char *status = json_string_value(json_object_get(answer, "status"));
+        if (g_strcmp0(status, "completed") == 0)
+            return true;
+        if (g_strcmp0(status, "failed") == 0 || g_strcmp0(status, "cancelled") == 0) {
+            const char *why = json_string_value(json_object_get(answer, "error-desc"));
+            g_autofree char *words = ireko_text_safe(why != NULL ? why : status, (size_t)-1);
+            g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "QEMU could not save it: %s",
+                        words);
+            return false;
+        }
+        if (g_get_monotonic_time() >= deadline) {
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT,
+                                "QEMU did not save it in time");
+            return false;
+        }
+        g_usleep(LOOK_US);
+    }
+}
+
+static bool
+save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+{
+    return execute(qmp, "stop", NULL, deadline, error) &&
+           leave_ram_out(qmp, !freeze->with_ram, deadline, error) &&
+           ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
+           execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
+           await_saved(qmp, deadline, error) &&
+           (freeze->still == NULL || freeze->still(freeze->data, error));
+}
+
+bool
+ireko_qemu_freeze(int control_fd, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
+    if (qmp == NULL || !check_blockers(qmp, deadline, error))
+        return false;
+    bool saved = save(qmp, freeze, deadline, error);
+    if (saved && freeze->end)
+        return true;
+    g_autoptr(GError) why = NULL;
+    if (execute(qmp, "cont", NULL, ireko_deadline_in_ms(CONT_MS), &why))
+        return saved;
+    if (saved)
+        g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                                   "it stands still since it was saved: ");
+    return false;
+}
+
+/* ---- memory ---- */
+
+/* Where in a /proc/PID/maps the file FILE is mapped, and how: 's' or 'p'; 0 where it is not. */
+static char
+find_mapping(const char *maps, const struct stat *file, uint64_t *ret_start)
+{
+    for (const char *line = maps; line != NULL && *line != '\0';) {
+        uint64_t start = 0, end = 0, offset = 0, inode = 0;
+        unsigned major = 0, minor = 0;
+        char mode[5] = "";
+        if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %x:%x %" SCNu64, &start, &end,
+                   mode, &offset, &major, &minor, &inode) == 7 &&
+            inode == file->st_ino && offset == 0 && makedev(major, minor) == file->st_dev) {
+            *ret_start = start;
+            return mode[3];
+        }
+        line = strchr(line, '\n');
+        line = line != NULL ? line + 1 : NULL;
+    }
+    return 0;
+}
+
+int
+ireko_qemu_open_ram(pid_t number, uint64_t *ret_base, GError **error)
+{
+    g_autofree char *ram = g_strdup_printf("/proc/%d/fd/%d", (int)number, IREKO_PROCESS_FD_RAM);
+    g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)number);
+    g_autofree char *maps = ireko_file_read(AT_FDCWD, path, MAPS_MAX, NULL, error);
+    struct stat file;
+    uint64_t start = 0;
+    if (maps == NULL)
+        return -1;
+    bool there = stat(ram, &file) == 0;
+    if (!there && errno != ENOENT) {
+        ireko_error_from_errno(error, errno, "cannot look at '%s'", ram);
+        return -1;
+    }
+    char mode = there ? find_mapping(maps, &file, &start) : 0;
+    if (mode == 0) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                            "its memory is in no file that can be read: it was started by an older "
+                            "ireko, or inside a layer");
+        return -1;
+    }
+    g_autofree char *mem = g_strdup_printf("/proc/%d/mem", (int)number);
+    int fd = open(mode == 's' ? ram : mem, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        ireko_error_from_errno(error, errno, "cannot read the memory of process %d", (int)number);
+    else
+        *ret_base = mode == 's' ? 0 : start;
+    return fd;
+}
