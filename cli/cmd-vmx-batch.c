@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include <ireko/book.h>
-
 #include "vmx.h"
 
 #define THREADS 32
@@ -120,7 +118,6 @@ vmx_each(char *const *files, size_t count, VmxJob job, const void *data, json_t 
     Batch batch = {
         .files = files, .count = (int)count, .job = job, .data = data, .results = results};
     if (count > 1) {
-        (void)ireko_book_find("vhv.enable"); /* read once, before there are threads */
         run_threads(&batch, &sum, rows);
     } else if (count == 1) {
         do_one(&batch, 0);

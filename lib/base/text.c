@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define NAME_MAX_LEN 64
+#define DECIMAL      10
 #define SHOWN_MAX    60 /* bytes of a wrong value that an error repeats */
 
 static bool
@@ -58,6 +59,39 @@ ireko_text_parse_bool(const char *text, bool *ret_value)
     return false;
 }
 
+bool
+ireko_text_parse_unsigned(
+    const char *text, unsigned base, uint64_t least, uint64_t most, uint64_t *ret_value)
+{
+    uint64_t value = 0;
+    if (*text == '\0')
+        return false;
+    for (; *text != '\0'; text++) {
+        int digit = g_ascii_xdigit_value(*text);
+        if (digit < 0 || (unsigned)digit >= base || value > (UINT64_MAX - (unsigned)digit) / base)
+            return false;
+        value = value * base + (unsigned)digit;
+    }
+    if (value < least || value > most)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
+bool
+ireko_text_parse_signed(const char *text, int64_t least, int64_t most, int64_t *ret_value)
+{
+    bool below = *text == '-';
+    uint64_t size = 0, size_max = (uint64_t)INT64_MAX + below;
+    if (!ireko_text_parse_unsigned(text + (below || *text == '+'), DECIMAL, 0, size_max, &size))
+        return false;
+    int64_t value = below && size > 0 ? -(int64_t)(size - 1) - 1 : (int64_t)size;
+    if (value < least || value > most)
+        return false;
+    *ret_value = value;
+    return true;
+}
+
 /* The exponent of 1024 that UNIT stands for, or -1. */
 static int
 unit_power(const char *unit)
@@ -78,8 +112,8 @@ ireko_text_parse_size(const char *text, uint64_t *ret_bytes)
 {
     size_t digits = strspn(text, "0123456789");
     g_autofree char *number = g_strndup(text, digits);
-    guint64 value = 0;
-    if (!g_ascii_string_to_unsigned(number, 10, 0, G_MAXUINT64, &value, NULL))
+    uint64_t value = 0;
+    if (!ireko_text_parse_unsigned(number, 10, 0, G_MAXUINT64, &value))
         return false;
 
     const char *unit = text + digits;

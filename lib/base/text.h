@@ -1,4 +1,5 @@
-/* base/text.h - sizes read and written, and names; what is safe to print is in <ireko/text.h>. */
+/* base/text.h - numbers and sizes read and written, and names; what is safe to print is in
+ * <ireko/text.h>. */
 #pragma once
 
 #include <glib.h>
@@ -15,6 +16,17 @@ ireko_text_shown(const char *text);
 /* Reads TRUE, yes, 1 or FALSE, no, 0, whatever their case; false where it is neither. */
 bool
 ireko_text_parse_bool(const char *text, bool *ret_value);
+
+/* Reads a number in BASE, at most 16, from LEAST to MOST: digits and nothing else, in either case.
+ * GLib's g_ascii_string_to_unsigned() is not used: it goes by errno after it has waited for
+ * another thread that is in it for the first time, which may set errno, and then it refuses "7". */
+bool
+ireko_text_parse_unsigned(
+    const char *text, unsigned base, uint64_t least, uint64_t most, uint64_t *ret_value);
+
+/* The same for a decimal number that may have a sign. */
+bool
+ireko_text_parse_signed(const char *text, int64_t least, int64_t most, int64_t *ret_value);
 
 /* Reads a size such as "64M", "8 GB", "512": a decimal number and an optional unit K, M, G, T (with
  * or without B or iB; always powers of 1024), bytes when there is none. */

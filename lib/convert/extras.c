@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 #define VRAM_LEAST ((guint64)1 << 20)
 #define PORT_MAX   65535
 
@@ -69,8 +71,8 @@ unsigned
 ireko_extra_vram(const Account *account, unsigned most)
 {
     const char *bytes = ireko_account_get(account, "svga", "vramSize");
-    guint64 vram = 0;
-    if (bytes == NULL || !g_ascii_string_to_unsigned(bytes, 10, VRAM_LEAST, most, &vram, NULL))
+    uint64_t vram = 0;
+    if (bytes == NULL || !ireko_text_parse_unsigned(bytes, 10, VRAM_LEAST, most, &vram))
         return 0;
     return (unsigned)vram;
 }
@@ -81,8 +83,8 @@ ireko_extra_remote(const char *uri, Remote *ret_remote)
     const char *rest = strstr(uri, "://");
     rest = rest != NULL ? rest + 3 : uri;
     const char *colon = strrchr(rest, ':');
-    guint64 port = 0;
-    if (colon == NULL || !g_ascii_string_to_unsigned(colon + 1, 10, 1, PORT_MAX, &port, NULL))
+    uint64_t port = 0;
+    if (colon == NULL || !ireko_text_parse_unsigned(colon + 1, 10, 1, PORT_MAX, &port))
         return false;
     ret_remote->telnet = g_ascii_strncasecmp(uri, "telnet", strlen("telnet")) == 0;
     ret_remote->host = colon == rest ? NULL : g_strndup(rest, (size_t)(colon - rest));

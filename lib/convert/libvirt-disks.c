@@ -172,10 +172,10 @@ static void
 write_iotune(Domain *d, const IrekoDisk *disk)
 {
     const char *cap = ireko_account_get(d->account, disk->device, "throughputCap");
-    guint64 iops = 0;
+    uint64_t iops = 0;
     if (cap == NULL)
         return;
-    if (!g_ascii_string_to_unsigned(cap, 10, 1, G_MAXINT64, &iops, NULL)) {
+    if (!ireko_text_parse_unsigned(cap, 10, 1, G_MAXINT64, &iops)) {
         bool off = g_ascii_strcasecmp(cap, "off") == 0 ||
                    g_ascii_strcasecmp(cap, "unlimited") == 0 || strcmp(cap, "-1") == 0;
         ireko_account_say(d->account, disk->device, "throughputCap", off ? CARRIED : DROPPED,

@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#include "base/text.h"
+
 #define VCPU_SHARES_NORMAL 1000 /* of a virtual CPU, VMware's; half of it is low, twice is high */
 
 /* ---- who it is ---- */
@@ -49,10 +51,10 @@ write_name(Domain *d)
 static char *
 make_genid(const char *low_text, const char *high_text)
 {
-    gint64 low = 0, high = 0;
+    int64_t low = 0, high = 0;
     if (low_text == NULL || high_text == NULL ||
-        !g_ascii_string_to_signed(low_text, 10, G_MININT64, G_MAXINT64, &low, NULL) ||
-        !g_ascii_string_to_signed(high_text, 10, G_MININT64, G_MAXINT64, &high, NULL))
+        !ireko_text_parse_signed(low_text, G_MININT64, G_MAXINT64, &low) ||
+        !ireko_text_parse_signed(high_text, G_MININT64, G_MAXINT64, &high))
         return NULL;
     uint64_t a = (uint64_t)low, b = GUINT64_SWAP_LE_BE((uint64_t)high);
     return g_strdup_printf("%08x-%04x-%04x-%04x-%012" G_GINT64_MODIFIER "x", (unsigned)a,
@@ -105,9 +107,9 @@ write_identity(Domain *d)
 static unsigned
 read_mib(const Domain *d, const char *attr, unsigned none)
 {
-    guint64 value = 0;
+    uint64_t value = 0;
     const char *text = ireko_account_get(d->account, "sched.mem", attr);
-    if (text == NULL || !g_ascii_string_to_unsigned(text, 10, 0, UINT_MAX, &value, NULL))
+    if (text == NULL || !ireko_text_parse_unsigned(text, 10, 0, UINT_MAX, &value))
         return none;
     return (unsigned)value;
 }
@@ -209,12 +211,12 @@ shares_of(const Domain *d)
         unsigned permille;
     } words[] = {{"low", 500}, {"normal", 1000}, {"high", 2000}};
     const char *text = ireko_account_get(d->account, "sched.cpu", "shares");
-    guint64 number = 0;
+    uint64_t number = 0;
     for (size_t i = 0; text != NULL && i < G_N_ELEMENTS(words); i++) {
         if (g_ascii_strcasecmp(text, words[i].word) == 0)
             return d->machine->vcpus * VCPU_SHARES_NORMAL / 1000 * words[i].permille;
     }
-    if (text == NULL || !g_ascii_string_to_unsigned(text, 10, 1, UINT_MAX, &number, NULL))
+    if (text == NULL || !ireko_text_parse_unsigned(text, 10, 1, UINT_MAX, &number))
         return 0;
     return (unsigned)number;
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/text.h"
 #include "host/parts.h"
 
 #define ACCOUNTS_MAX ((size_t)256 << 10) /* of etc/group that is searched */
@@ -58,8 +59,8 @@ take_told(const char *told, IrekoDevice *device)
     device->there = IREKO_READ_YES;
     if (g_strv_length(words) != 4)
         return;
-    guint64 mode = 0;
-    (void)g_ascii_string_to_unsigned(words[0], 8, 0, 07777, &mode, NULL);
+    uint64_t mode = 0;
+    (void)ireko_text_parse_unsigned(words[0], 8, 0, 07777, &mode);
     device->mode = (unsigned)mode;
     device->owner = g_strdup(words[1]);
     device->group = g_strdup(words[2]);

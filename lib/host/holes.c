@@ -7,6 +7,7 @@
  * says nothing of 6.1.177): of those only the distribution can tell. */
 #include <string.h>
 
+#include "base/text.h"
 #include "host/judge.h"
 
 #define HOLE        "Januscape (CVE-2026-53359)"
@@ -27,8 +28,8 @@ read_release(const char *release, unsigned ret_parts[3])
         return false;
     unsigned values[3] = {0, 0, 0};
     for (guint i = 0; i < count; i++) {
-        guint64 value = 0;
-        if (!g_ascii_string_to_unsigned(parts[i], 10, 0, G_MAXUINT16, &value, NULL))
+        uint64_t value = 0;
+        if (!ireko_text_parse_unsigned(parts[i], 10, 0, G_MAXUINT16, &value))
             return false;
         values[i] = (unsigned)value;
     }

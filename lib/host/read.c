@@ -66,8 +66,8 @@ int64_t
 ireko_host_number(int root_fd, const char *path, int64_t fallback)
 {
     g_autofree char *line = ireko_host_line(root_fd, path);
-    gint64 value = 0;
-    if (line == NULL || !g_ascii_string_to_signed(line, 10, G_MININT64, G_MAXINT64, &value, NULL))
+    int64_t value = 0;
+    if (line == NULL || !ireko_text_parse_signed(line, G_MININT64, G_MAXINT64, &value))
         return fallback;
     return value;
 }
@@ -163,9 +163,9 @@ bool
 ireko_host_told_number(const IrekoHostSource *source, const char *key, int64_t *ret_value)
 {
     const char *text = ireko_host_told(source, key);
-    gint64 value = -1;
-    if (text == NULL || (strcmp(text, "none") != 0 &&
-                         !g_ascii_string_to_signed(text, 10, 0, G_MAXINT64, &value, NULL)))
+    int64_t value = -1;
+    if (text == NULL ||
+        (strcmp(text, "none") != 0 && !ireko_text_parse_signed(text, 0, G_MAXINT64, &value)))
         return false;
     *ret_value = value;
     return true;
@@ -208,6 +208,6 @@ ireko_host_errno_of(const char *name)
         if (strcmp(errnos[i].name, name) == 0)
             return errnos[i].number;
     }
-    guint64 number = 0;
-    return g_ascii_string_to_unsigned(name, 10, 1, INT16_MAX, &number, NULL) ? (int)number : -1;
+    uint64_t number = 0;
+    return ireko_text_parse_unsigned(name, 10, 1, INT16_MAX, &number) ? (int)number : -1;
 }

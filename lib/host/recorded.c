@@ -72,14 +72,14 @@ ask_msr(void *data, uint32_t index, uint64_t *ret_value)
 static void
 take_register(IrekoRecorded *recorded, const char *key, const char *value)
 {
-    guint64 index = 0, number = 0;
+    uint64_t index = 0, number = 0;
     Register reg = {0};
     if (recorded->registers->len >= MSRS_MAX ||
-        !g_ascii_string_to_unsigned(key, 16, 0, G_MAXUINT32, &index, NULL))
+        !ireko_text_parse_unsigned(key, 16, 0, G_MAXUINT32, &index))
         return;
     reg.index = (uint32_t)index;
     reg.there = strcmp(value, "no") != 0;
-    if (reg.there && !g_ascii_string_to_unsigned(value, 16, 0, G_MAXUINT64, &number, NULL))
+    if (reg.there && !ireko_text_parse_unsigned(value, 16, 0, G_MAXUINT64, &number))
         return;
     reg.value = number;
     g_array_append_val(recorded->registers, reg);

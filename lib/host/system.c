@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/text.h"
 #include "host/parts.h"
 
 #define MEMINFO_MAX      ((size_t)4 << 10) /* its first lines are enough */
@@ -19,8 +20,8 @@ meminfo_bytes(const char *text, const char *field)
     const char *digits = line + strlen(field);
     digits += strspn(digits, " \t");
     g_autofree char *number = g_strndup(digits, strspn(digits, "0123456789"));
-    guint64 kib = 0;
-    if (!g_ascii_string_to_unsigned(number, 10, 0, G_MAXUINT64 >> 10, &kib, NULL))
+    uint64_t kib = 0;
+    if (!ireko_text_parse_unsigned(number, 10, 0, G_MAXUINT64 >> 10, &kib))
         return 0;
     return kib << 10;
 }
@@ -40,9 +41,9 @@ hex_at(int root_fd, unsigned index, const char *name, uint64_t *ret_value)
 {
     g_autofree char *path = g_strdup_printf("sys/firmware/memmap/%u/%s", index, name);
     g_autofree char *line = ireko_host_line(root_fd, path);
-    guint64 value = 0;
+    uint64_t value = 0;
     if (line == NULL || !g_str_has_prefix(line, "0x") ||
-        !g_ascii_string_to_unsigned(line + 2, 16, 0, G_MAXUINT64, &value, NULL))
+        !ireko_text_parse_unsigned(line + 2, 16, 0, G_MAXUINT64, &value))
         return false;
     *ret_value = value;
     return true;
@@ -76,12 +77,12 @@ count_cpulist(const char *list)
     for (size_t i = 0; ranges[i] != NULL; i++) {
         char *dash = strchr(ranges[i], '-');
         const char *last_text = dash != NULL ? dash + 1 : ranges[i];
-        guint64 first = 0, last = 0;
-        if (!g_ascii_string_to_unsigned(last_text, 10, 0, CPULIST_CPUS_MAX - 1, &last, NULL))
+        uint64_t first = 0, last = 0;
+        if (!ireko_text_parse_unsigned(last_text, 10, 0, CPULIST_CPUS_MAX - 1, &last))
             return 0;
         if (dash != NULL)
             *dash = '\0';
-        if (!g_ascii_string_to_unsigned(ranges[i], 10, 0, last, &first, NULL))
+        if (!ireko_text_parse_unsigned(ranges[i], 10, 0, last, &first))
             return 0;
         count += last - first + 1;
     }

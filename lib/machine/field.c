@@ -60,8 +60,8 @@ ireko_field_uint(
         *ret_value = range.fallback;
         return true;
     }
-    guint64 value = 0;
-    if (!g_ascii_string_to_unsigned(field->value, 10, range.min, range.max, &value, NULL)) {
+    uint64_t value = 0;
+    if (!ireko_text_parse_unsigned(field->value, 10, range.min, range.max, &value)) {
         ireko_field_fail(b, field, IREKO_ERROR_SYNTAX, error, "must be a number from %u to %u",
                          range.min, range.max);
         return false;

@@ -11,6 +11,8 @@
 #include <limits.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* Ends the program: LINE of the book, which is part of it, is wrong. */
 static void G_GNUC_NORETURN
 bad_line(unsigned line, const char *what)
@@ -31,8 +33,8 @@ word_of(const char *text, const char *const *words, unsigned count, unsigned lin
 static long
 number_of(const char *text, unsigned line)
 {
-    gint64 value = 0;
-    if (!g_ascii_string_to_signed(text, 10, LONG_MIN, LONG_MAX, &value, NULL))
+    int64_t value = 0;
+    if (!ireko_text_parse_signed(text, LONG_MIN, LONG_MAX, &value))
         bad_line(line, "not a number");
     return (long)value;
 }

@@ -254,9 +254,9 @@ is_one_of(const char *text, const char *const *words)
 static bool
 is_integer(const IrekoKey *entry, const char *text)
 {
-    gint64 value = 0;
+    int64_t value = 0;
     return is_one_of(text, entry->values) ||
-           (g_ascii_string_to_signed(text, 10, entry->least, entry->most, &value, NULL) &&
+           (ireko_text_parse_signed(text, entry->least, entry->most, &value) &&
             value % entry->step == 0);
 }
 

@@ -165,14 +165,14 @@ host_memory(Lint *lab, const Rule *rule, const Host *host)
 {
     unsigned line = 0;
     g_autofree char *memory = ireko_lint_value(host->lint, "memsize", &line);
-    guint64 mb = 0;
+    uint64_t mb = 0;
     bool all_flash = host->capacity == 0 && host->ssds > 1;
     uint64_t cache_mb = all_flash ? VSAN_FLASH_MB * (host->least_bytes >> 30)
                                   : VSAN_CACHE_MB * (host->ssd_bytes >> 30);
     unsigned capacity = all_flash ? host->ssds - 1 : host->capacity;
     uint64_t needs = VSAN_BASE_MB + VSAN_GROUP_MB + cache_mb + VSAN_DISK_MB * (uint64_t)capacity;
     if (host->ssds > 0 && memory != NULL &&
-        g_ascii_string_to_unsigned(memory, 10, 0, G_MAXUINT32, &mb, NULL) && mb < needs)
+        ireko_text_parse_unsigned(memory, 10, 0, G_MAXUINT32, &mb) && mb < needs)
         ireko_lint_say(lab, rule, line, "memsize is %s, vSAN alone takes %" G_GUINT64_FORMAT " MB",
                        memory, (guint64)needs)
             ->fix = g_strdup_printf("memsize = \"%" G_GUINT64_FORMAT "\" or more",

@@ -162,8 +162,8 @@ lint_new(const IrekoVmx *doc, const char *file)
     note_devices(lint);
 
     g_autofree char *version = ireko_lint_value(lint, "virtualHW.version", NULL);
-    guint64 number = 0;
-    if (version != NULL && g_ascii_string_to_unsigned(version, 10, 0, 999, &number, NULL))
+    uint64_t number = 0;
+    if (version != NULL && ireko_text_parse_unsigned(version, 10, 0, 999, &number))
         lint->hardware = (unsigned)number;
     g_autofree char *os = ireko_lint_value(lint, "guestOS", NULL);
     lint->guest_os = g_ascii_strdown(os != NULL ? os : "", -1);

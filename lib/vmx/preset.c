@@ -125,11 +125,10 @@ static unsigned
 number_of(const IrekoVmx *doc, const char *key, unsigned fallback)
 {
     g_autofree char *value = ireko_vmx_get(doc, key, NULL);
-    guint64 number = 0;
+    uint64_t number = 0;
     if (value == NULL)
         return fallback;
-    return g_ascii_string_to_unsigned(value, 10, 0, G_MAXUINT, &number, NULL) ? (unsigned)number
-                                                                              : 0;
+    return ireko_text_parse_unsigned(value, 10, 0, G_MAXUINT, &number) ? (unsigned)number : 0;
 }
 
 static bool

@@ -33,6 +33,77 @@ test_control_bytes_are_escaped(void)
 }
 
 static void
+test_a_number_is_digits_within_its_range(void)
+{
+    static const struct {
+        const char *text;
+        unsigned base;
+        uint64_t least, most;
+        bool ok;
+        uint64_t want;
+    } rows[] = {
+        {"7", 10, 0, 999, true, 7},
+        {"007", 10, 0, 999, true, 7},
+        {"18446744073709551615", 10, 0, UINT64_MAX, true, UINT64_MAX},
+        {"18446744073709551616", 10, 0, UINT64_MAX, false, 0},
+        {"99999999999999999999", 10, 0, UINT64_MAX, false, 0},
+        {"fF", 16, 0, 255, true, 255},
+        {"0755", 8, 0, 07777, true, 0755},
+        {"8", 8, 0, 07777, false, 0},
+        {"a", 10, 0, 999, false, 0},
+        {"0x1", 16, 0, 999, false, 0},
+        {"", 10, 0, 999, false, 0},
+        {" 1", 10, 0, 999, false, 0},
+        {"1 ", 10, 0, 999, false, 0},
+        {"+1", 10, 0, 999, false, 0},
+        {"-1", 10, 0, 999, false, 0},
+        {"1", 10, 2, 3, false, 0},
+        {"4", 10, 2, 3, false, 0},
+        {"2", 10, 2, 3, true, 2},
+        {"3", 10, 2, 3, true, 3},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        uint64_t value = 0;
+        bool ok = ireko_text_parse_unsigned(rows[i].text, rows[i].base, rows[i].least, rows[i].most,
+                                            &value);
+        g_test_message("'%s'", rows[i].text);
+        g_assert_cmpint(ok, ==, rows[i].ok);
+        g_assert_cmpuint(value, ==, rows[i].want);
+    }
+}
+
+static void
+test_a_number_may_have_a_sign(void)
+{
+    static const struct {
+        const char *text;
+        int64_t least, most;
+        bool ok;
+        int64_t want;
+    } rows[] = {
+        {"-1", -1, 1, true, -1},
+        {"+1", -1, 1, true, 1},
+        {"-0", -1, 1, true, 0},
+        {"9223372036854775807", INT64_MIN, INT64_MAX, true, INT64_MAX},
+        {"-9223372036854775808", INT64_MIN, INT64_MAX, true, INT64_MIN},
+        {"9223372036854775808", INT64_MIN, INT64_MAX, false, 0},
+        {"-9223372036854775809", INT64_MIN, INT64_MAX, false, 0},
+        {"-", -1, 1, false, 0},
+        {"+-1", -1, 1, false, 0},
+        {"-2", -1, 1, false, 0},
+        {"2", -1, 1, false, 0},
+        {"", -1, 1, false, 0},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        int64_t value = 0;
+        g_test_message("'%s'", rows[i].text);
+        g_assert_cmpint(ireko_text_parse_signed(rows[i].text, rows[i].least, rows[i].most, &value),
+                        ==, rows[i].ok);
+        g_assert_cmpint(value, ==, rows[i].want);
+    }
+}
+
+static void
 test_sizes_are_powers_of_1024(void)
 {
     static const struct {
@@ -211,6 +282,9 @@ main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/text/control-bytes-are-escaped", test_control_bytes_are_escaped);
+    g_test_add_func("/text/a-number-is-digits-within-its-range",
+                    test_a_number_is_digits_within_its_range);
+    g_test_add_func("/text/a-number-may-have-a-sign", test_a_number_may_have_a_sign);
     g_test_add_func("/text/sizes-are-powers-of-1024", test_sizes_are_powers_of_1024);
     g_test_add_func("/text/names-cannot-leave-their-folder", test_names_cannot_leave_their_folder);
     g_test_add_func("/text/wrong-value-is-shown-in-one-safe-line",
