@@ -10,6 +10,8 @@
  *     {"op":"exec","argv":[...]}          {"out":BASE64}, {"err":BASE64} ... {"exit":N}
  *         while it runs: {"in":BASE64}, {"eof":true}
  *     {"op":"stop"}                       {"done":true}, then the machine powers itself off
+ *     {"op":"end","guest":NAME,"ms":N}    {"done":true} once the guest is gone; it has N ms to go
+ *                                         by itself
  *     {"op":"relay","to":NAME}            {"done":true}, then bytes to and from the agent of a
  * guest
  *     {"op":"console","of":NAME}          {"done":true}, then bytes to and from a guest's console
@@ -32,6 +34,7 @@ G_BEGIN_DECLS
 #define IREKO_AGENT_PROTOCOL 1
 #define IREKO_AGENT_CHUNK    ((size_t)32 << 10) /* bytes of a piece of exec's input and output */
 #define IREKO_AGENT_ARGV_MAX 1024
+#define IREKO_AGENT_WAIT_MAX ((int64_t)24 * 3600 * 1000) /* ms that a guest may take to end */
 
 /* ---- host side: one talk ---- */
 
@@ -72,6 +75,11 @@ ireko_agent_exec(IrekoAgent *agent, const char *const *argv, const int fds[3], G
 bool
 ireko_agent_stop(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
 
+/* Has the machine end its guest NAME, which gets WAIT_MS to shut down by itself, and returns when
+ * it is gone. */
+bool
+ireko_agent_end(IrekoAgent *agent, const char *name, int64_t wait_ms, GError **error);
+
 /* Goes on to the agent of the guest NAME of this machine, whose path is PATH; AGENT is used up. */
 IrekoAgent *
 ireko_agent_relay(
@@ -104,6 +112,8 @@ typedef struct {
     int (*connect)(
         void *data, const char *name, const char *channel, int *ret_hold, GError **error);
     bool (*stop)(void *data, GError **error);
+    /* Ends the guest NAME, which has WAIT_MS to go by itself. */
+    bool (*end)(void *data, const char *name, int64_t wait_ms, GError **error);
     void *data;
 } IrekoAgentHandlers;
 

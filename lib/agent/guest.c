@@ -61,6 +61,20 @@ answer_stop(Talk *talk, const json_t *request, GError **error)
            talk->handlers->stop(talk->handlers->data, error);
 }
 
+static bool
+answer_end(Talk *talk, const json_t *request, GError **error)
+{
+    const char *name = json_string_value(json_object_get(request, "guest"));
+    json_int_t ms = json_integer_value(json_object_get(request, "ms"));
+    if (name == NULL || ms < 0 || ms > IREKO_AGENT_WAIT_MAX) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                            "request has no 'guest', or a time that is none");
+        return false;
+    }
+    return talk->handlers->end(talk->handlers->data, name, ms, error) &&
+           say(talk, json_pack("{s:b}", "done", 1));
+}
+
 /* Takes the one byte by which the host says that it has read our last message: bytes sent before
  * that would be read as part of it. */
 static bool
@@ -108,8 +122,9 @@ static const struct {
     const char *op;
     bool (*answer)(Talk *talk, const json_t *request, GError **error);
 } operations[] = {
-    {"facts", answer_facts}, {"run", answer_run},     {"exec", answer_exec},
-    {"stop", answer_stop},   {"relay", answer_relay}, {"console", answer_console},
+    {"facts", answer_facts},     {"run", answer_run}, {"exec", answer_exec},
+    {"stop", answer_stop},       {"end", answer_end}, {"relay", answer_relay},
+    {"console", answer_console},
 };
 
 static bool

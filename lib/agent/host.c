@@ -288,6 +288,16 @@ ireko_agent_stop(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
     return answer != NULL;
 }
 
+bool
+ireko_agent_end(IrekoAgent *agent, const char *name, int64_t wait_ms, GError **error)
+{
+    json_t *request = json_pack("{s:s,s:s,s:I}", "op", "end", "guest", name, "ms",
+                                (json_int_t)MIN(wait_ms, IREKO_AGENT_WAIT_MAX));
+    g_autoptr(json_t) answer =
+        ask(agent, request, ireko_deadline_in_ms(wait_ms + TALK_DEADLINE_MS), error);
+    return answer != NULL;
+}
+
 /* Sends REQUEST and gives the descriptor out where the agent agrees; AGENT is used up. */
 static int
 become_bytes(IrekoAgent *agent, json_t *request, IrekoDeadline deadline, GError **error)

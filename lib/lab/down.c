@@ -3,15 +3,13 @@
  * What runs is found by the machines' folders, not by the record, so a lab with a damaged record,
  * or one whose `up` was killed anywhere, goes as well. The inner machines end with the one around
  * them. */
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <ireko/lab.h>
 
-#include "agent/agent.h"
 #include "base/file.h"
 #include "lab/drives.h"
+#include "lab/end.h"
 #include "lab/layer.h"
 #include "lab/record.h"
 
@@ -19,8 +17,6 @@
     30 /* for a user's own system to shut down after its power button, times pace */
 #define STOP_SECONDS                                                                               \
     10 /* for a built-in image that has a user's disk to write it back, times pace */
-#define END_SECONDS   10 /* for QEMU to flush and go, before it is killed */
-#define LOOK_EVERY_MS 50
 
 /* Whether NODE has a disk of the user's that it may write to. */
 static bool
@@ -35,39 +31,6 @@ has_users_disk(const IrekoNode *node)
     return false;
 }
 
-static void
-wait_for_end(IrekoVm *vm, IrekoDeadline deadline, int cancel_fd)
-{
-    while (ireko_vm_is_alive(vm) && g_get_monotonic_time() < deadline) {
-        g_autoptr(GError) why = NULL;
-        IrekoDeadline look = MIN(deadline, ireko_deadline_in_ms(LOOK_EVERY_MS));
-        (void)ireko_fd_wait(-1, 0, look, cancel_fd, &why);
-        if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED))
-            return;
-    }
-}
-
-/* Has a machine write a user's disk back before it ends; it is ended all the same where it does
- * not. */
-static void
-shut_down(const IrekoNode *node, IrekoVm *vm, const char *folder, unsigned pace, int cancel_fd)
-{
-    if (!has_users_disk(node))
-        return;
-    if (node->machine->image == NULL) {
-        if (ireko_vm_press_power(vm, NULL))
-            wait_for_end(vm, ireko_patience(POWER_SECONDS, pace), cancel_fd);
-        return;
-    }
-    IREKO_AUTOFD hold = -1;
-    IrekoDeadline deadline = ireko_patience(STOP_SECONDS, pace);
-    int fd = ireko_port_connect(ireko_engine_chosen(), folder, &hold, NULL);
-    g_autoptr(IrekoAgent) agent =
-        fd < 0 ? NULL : ireko_agent_hello(fd, node->path, deadline, cancel_fd, NULL);
-    if (agent != NULL && ireko_agent_stop(agent, deadline, NULL))
-        wait_for_end(vm, deadline, cancel_fd);
-}
-
 static const IrekoNode *
 find_root(const IrekoLab *lab, const char *name)
 {
@@ -79,19 +42,18 @@ find_root(const IrekoLab *lab, const char *name)
     return NULL;
 }
 
-static bool
-end_machine(const char *folder,
-            const IrekoNode *node,
-            unsigned pace,
-            const IrekoLabRun *run,
-            GError **error)
+/* How NODE's machine is ended (NULL: the record does not say which it is): in good order where it
+ * may have something to write to a user's disk. */
+static IrekoEnding
+ending_of(const IrekoNode *node, unsigned pace, int cancel_fd)
 {
-    g_autoptr(IrekoVm) vm = ireko_vm_attach(ireko_engine_chosen(), folder, NULL);
-    if (vm == NULL)
-        return true;
-    if (node != NULL)
-        shut_down(node, vm, folder, pace, run->cancel_fd);
-    return ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), error);
+    IrekoEnding ending = {.cancel_fd = cancel_fd};
+    if (node == NULL || !has_users_disk(node))
+        return ending;
+    ending.path = node->path;
+    ending.by_power = node->machine->image == NULL;
+    ending.until = ireko_patience(ending.by_power ? POWER_SECONDS : STOP_SECONDS, pace);
+    return ending;
 }
 
 bool
@@ -110,8 +72,9 @@ ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, 
         g_autofree char *step = g_strdup_printf("ending %s", alive[i]);
         if (run->progress != NULL)
             run->progress(run->data, step, (unsigned)i, g_strv_length(alive));
-        unsigned pace = ireko_layer_pace(accel, 1, 0);
-        if (!end_machine(folder, find_root(lab, alive[i]), pace, run, error))
+        const IrekoEnding ending =
+            ending_of(find_root(lab, alive[i]), ireko_layer_pace(accel, 1, 0), run->cancel_fd);
+        if (!ireko_machine_end(folder, &ending, error))
             return false;
     }
     return ireko_record_remove(home, name, error);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/end.h"
 #include "lab/layer.h"
 #include "lab/spec.h"
 
@@ -84,21 +85,41 @@ run_guests(void *data,
     return true;
 }
 
+/* The folder of the guest NAME; free with g_free. */
+static char *
+guest_folder(const IrekoServer *server, const char *name, GError **error)
+{
+    if (ireko_text_is_name(name))
+        return g_build_filename(server->folder, name, NULL);
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                        "that is not the name of a machine");
+    return NULL;
+}
+
 static int
 connect_guest(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
 {
-    const IrekoServer *server = data;
-    if (!ireko_text_is_name(name)) {
-        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                            "that is not the name of a machine");
+    g_autofree char *folder = guest_folder(data, name, error);
+    if (folder == NULL)
         return -1;
-    }
     const IrekoEngine *engine = ireko_engine_chosen();
-    g_autofree char *folder = g_build_filename(server->folder, name, NULL);
     if (strcmp(channel, "agent") == 0)
         return ireko_port_connect(engine, folder, ret_hold, error);
     g_autoptr(IrekoVm) vm = ireko_vm_attach(engine, folder, error);
     return vm != NULL ? ireko_vm_connect(vm, channel, error) : -1;
+}
+
+static bool
+end_guest(void *data, const char *name, int64_t wait_ms, GError **error)
+{
+    const IrekoServer *server = data;
+    g_autofree char *folder = guest_folder(server, name, error);
+    g_autofree char *path = g_strdup_printf("%s/%s", server->path, name);
+    const IrekoEnding ending = {
+        .path = path, .until = ireko_deadline_in_ms(wait_ms), .cancel_fd = -1};
+    g_autoptr(IrekoVm) vm =
+        folder != NULL ? ireko_vm_attach(ireko_engine_chosen(), folder, error) : NULL;
+    return vm != NULL && ireko_machine_end(folder, &ending, error);
 }
 
 static bool
@@ -135,6 +156,7 @@ ireko_server_handlers(IrekoServer *server)
         .run = run_guests,
         .connect = connect_guest,
         .stop = power_off,
+        .end = end_guest,
         .data = server,
     };
 }

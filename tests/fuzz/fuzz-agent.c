@@ -12,6 +12,15 @@
 
 #define INPUT_MAX ((size_t)64 << 10) /* fits the socket's buffer */
 
+static bool
+end_nobody(void *data, const char *name, int64_t wait_ms, GError **error)
+{
+    (void)data, (void)name;
+    g_assert_cmpint(wait_ms, >=, 0);
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "nobody");
+    return false;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -56,6 +65,15 @@ stop_never(void *data, GError **error)
     return false;
 }
 
+static bool
+end_nobody(void *data, const char *name, int64_t wait_ms, GError **error)
+{
+    (void)data, (void)name;
+    g_assert_cmpint(wait_ms, >=, 0);
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "nobody");
+    return false;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -66,6 +84,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .run = read_spec,
         .connect = connect_nobody,
         .stop = stop_never,
+        .end = end_nobody,
     };
     int fds[2];
     if (size > INPUT_MAX || memmem(data, size, "exec", 4) != NULL ||

@@ -56,6 +56,16 @@ stop_now(void *data, GError **error)
     return true;
 }
 
+static bool
+end_guest(void *data, const char *name, int64_t wait_ms, GError **error)
+{
+    (void)data;
+    if (strcmp(name, "b") == 0 && wait_ms == 70)
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "no '%s'", name);
+    return false;
+}
+
 static int
 start_layer(const char *path, Layer **ret_layer);
 
@@ -107,6 +117,7 @@ start_layer(const char *path, Layer **ret_layer)
                                            .run = run_two,
                                            .connect = connect_guest,
                                            .stop = stop_now,
+                                           .end = end_guest,
                                            .data = layer};
     Served *served = g_new(Served, 1);
     *served = (Served){.fd = ends[1], .layer = layer};
@@ -181,6 +192,20 @@ test_the_wrong_machine_is_noticed(void)
     g_assert_null(
         ireko_agent_relay(talk_to_a(), "nobody", "a/x", ireko_deadline_in_ms(PATIENCE_MS), &error));
     g_assert_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND);
+}
+
+static void
+test_a_guest_is_ended_with_its_time_to_go(void)
+{
+    g_autoptr(IrekoAgent) agent = talk_to_a();
+    g_autoptr(GError) error = NULL;
+    g_assert_true(ireko_agent_end(agent, "b", 70, &error));
+    g_assert_no_error(error);
+    g_assert_false(ireko_agent_end(agent, "x", 70, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND);
+    g_clear_error(&error);
+    g_assert_false(ireko_agent_end(agent, "b", -1, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX);
 }
 
 static void
@@ -322,6 +347,8 @@ main(int argc, char **argv)
     g_test_add_func("/agent/a-relay-reaches-the-layer-inside",
                     test_a_relay_reaches_the_layer_inside);
     g_test_add_func("/agent/the-wrong-machine-is-noticed", test_the_wrong_machine_is_noticed);
+    g_test_add_func("/agent/a-guest-is-ended-with-its-time-to-go",
+                    test_a_guest_is_ended_with_its_time_to_go);
     g_test_add_func("/agent/a-console-is-bytes", test_a_console_is_bytes);
     g_test_add_func("/agent/a-command-has-its-streams-and-status",
                     test_a_command_has_its_streams_and_status);
