@@ -34,6 +34,10 @@ cmd_verify(int argc, char **argv, GError **error);
 int
 cmd_down(int argc, char **argv, GError **error);
 int
+cmd_stop(int argc, char **argv, GError **error);
+int
+cmd_start(int argc, char **argv, GError **error);
+int
 cmd_console(int argc, char **argv, GError **error);
 int
 cmd_exec(int argc, char **argv, GError **error);

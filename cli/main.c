@@ -48,6 +48,17 @@ const Command cli_commands[] = {
      "\n"
      "  ireko down workshop\n",
      cmd_down},
+    {"stop", "PATH [--dry-run]", "shut one machine down, at any depth",
+     "The machines inside it end with it. It stays on record; start, or up, brings it\n"
+     "back. A machine that does not shut down in its time is ended.\n"
+     "\n"
+     "  ireko stop esxi01/esxi02\n",
+     cmd_stop},
+    {"start", "PATH [--dry-run] [--json]", "start a machine that was stopped",
+     "With the machines inside it, and those around it that do not run; proves them.\n"
+     "\n"
+     "  ireko start esxi01/esxi02\n",
+     cmd_start},
     {"console", "PATH", "the serial console of a machine at any depth",
      "PATH names machines from the outside in. Ctrl-] leaves; the machine runs on.\n"
      "\n"

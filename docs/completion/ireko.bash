@@ -29,7 +29,8 @@ _ireko_options()
     check) echo --json --need --root --cpuid --record --explain ;;
     up) echo --accel --fresh --dry-run --json ;;
     ps | verify) echo --json ;;
-    down) echo --dry-run ;;
+    down | stop) echo --dry-run ;;
+    start) echo --dry-run --json ;;
     run) echo --accel --detach --dry-run ;;
     image) echo --fresh --dry-run --json ;;
     "vmx show") echo --explain --as --json ;;
@@ -72,7 +73,7 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down console exec run vmx image --help --version"
+        words="check up ps verify down stop start console exec run vmx image --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -97,7 +98,7 @@ _ireko()
         up) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word") ;;
         run) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.vmx' -- "$word") ;;
         ps | verify | down) words=$(_ireko_labs) ;;
-        console | exec) words=$(_ireko_paths) ;;
+        stop | start | console | exec) words=$(_ireko_paths) ;;
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         image) words="build list" ;;
         esac

@@ -35,6 +35,12 @@ ireko_lab_load(const IrekoHome *home, const char *where, GError **error);
 IrekoLab *
 ireko_lab_recorded(const IrekoHome *home, const char *where, GError **error);
 
+/* The lab on record that has the machine PATH, "esxi01/esxi02" or "LAB:esxi01/esxi02"; of its
+ * machines those on the way there, that one and those inside it. IREKO_ERROR_NOT_FOUND where none
+ * has it, IREKO_ERROR_STATE where several have. */
+IrekoLab *
+ireko_lab_of_machine(const IrekoHome *home, const char *path, GError **error);
+
 void
 ireko_lab_free(IrekoLab *lab); /* NULL is fine */
 
@@ -119,6 +125,16 @@ ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GEr
  * with a user's own disks are asked to shut down first. */
 bool
 ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error);
+
+/* Shuts the machine PATH down ("esxi01/esxi02", or "LAB:esxi01/esxi02") and ends it where it does
+ * not go by itself in its time; those inside end with it. It stays on record, as stopped. */
+bool
+ireko_lab_stop(const IrekoHome *home, const char *path, const IrekoLabRun *run, GError **error);
+
+/* Starts what does not run of LAB, which is on record, whole or as ireko_lab_of_machine gives it,
+ * and proves it. */
+IrekoNest *
+ireko_lab_start(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);
 
 /* Runs ARGV in the machine PATH ("esxi01/esxi02", or "LAB:esxi01/esxi02") with FDS as its standard
  * streams. Returns its exit status (128 + N for signal N), or -1 with an error. */

@@ -145,6 +145,49 @@ ireko_lab_recorded(const IrekoHome *home, const char *where, GError **error)
     return NULL;
 }
 
+/* Leaves of NODES what is on the way to the machine SEGMENTS, or in it; whether that is there. */
+static bool
+keep_way(GPtrArray *nodes, char **segments)
+{
+    for (unsigned i = nodes->len; i > 0; i--) {
+        const IrekoNode *node = nodes->pdata[i - 1];
+        if (strcmp(node->name, segments[0]) != 0)
+            g_ptr_array_remove_index(nodes, i - 1);
+    }
+    if (nodes->len == 0 || segments[1] == NULL)
+        return nodes->len > 0;
+    return keep_way(((const IrekoNode *)nodes->pdata[0])->guests, segments + 1);
+}
+
+IrekoLab *
+ireko_lab_of_machine(const IrekoHome *home, const char *where, GError **error)
+{
+    const char *colon = strchr(where, ':');
+    g_autofree char *wanted = colon != NULL ? g_strndup(where, (size_t)(colon - where)) : NULL;
+    const char *path = colon != NULL ? colon + 1 : where;
+    g_auto(GStrv) segments = g_strsplit(path, "/", IREKO_PATH_DEPTH_MAX + 1);
+    g_auto(GStrv) names = ireko_lab_names(home);
+    g_autoptr(IrekoLab) found = NULL;
+    for (size_t i = 0; names[i] != NULL && segments[0] != NULL; i++) {
+        if (wanted != NULL && strcmp(wanted, names[i]) != 0)
+            continue;
+        g_autoptr(IrekoLab) lab = ireko_record_read(home, names[i], NULL);
+        if (lab == NULL || !keep_way(lab->nodes, segments))
+            continue;
+        if (found != NULL) {
+            g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                        "the labs '%s' and '%s' both have '%s': say '%s:%s'", found->name,
+                        lab->name, path, found->name, path);
+            return NULL;
+        }
+        found = g_steal_pointer(&lab);
+    }
+    if (found == NULL)
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                    "no lab on record has the machine '%s': 'ireko ps' lists what there is", where);
+    return g_steal_pointer(&found);
+}
+
 static bool
 add_notes(void *data, const IrekoNode *node)
 {

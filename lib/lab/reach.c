@@ -1,4 +1,4 @@
-/* lab/reach.c - a machine at any depth reached by its path: its agent, its console. */
+/* lab/reach.c - a machine at any depth reached by its path: its agent, its console, its end. */
 #include <string.h>
 #include <unistd.h>
 
@@ -6,11 +6,14 @@
 
 #include "agent/agent.h"
 #include "base/text.h"
+#include "lab/end.h"
 #include "lab/layer.h"
 #include "lab/record.h"
 
 #define REACH_SECONDS 20 /* for the whole way, times the pace of a first layer under TCG */
 #define REACH_PACE    6
+
+#define STOP_SECONDS 30 /* for a machine to shut down, times its pace */
 
 /* The way to a machine. */
 typedef struct {
@@ -134,4 +137,42 @@ ireko_lab_console(const IrekoHome *home, const char *path, int cancel_fd, GError
     if (fd >= 0)
         (void)ireko_fd_steal(&way.hold); /* held as long as this process lives, like the console */
     return fd;
+}
+
+/* What it takes to end the machine that LAB keeps, DEPTH deep, in good order. */
+static IrekoEnding
+ending_of(const IrekoLab *lab, unsigned depth, int cancel_fd)
+{
+    const IrekoNode *node = lab->nodes->pdata[0];
+    IrekoAccel accel = g_strcmp0(lab->accel, "kvm") == 0 ? IREKO_ACCEL_KVM : IREKO_ACCEL_TCG;
+    unsigned pace = ireko_layer_pace(accel, 1, 0);
+    for (unsigned level = 1; level < depth; level++) {
+        pace = ireko_layer_pace(IREKO_ACCEL_KVM, pace, level);
+        node = node->guests->pdata[0];
+    }
+    return (IrekoEnding){.path = node->path,
+                         .by_power = node->machine->image == NULL,
+                         .until = ireko_patience(STOP_SECONDS, pace),
+                         .cancel_fd = cancel_fd};
+}
+
+bool
+ireko_lab_stop(const IrekoHome *home, const char *path, const IrekoLabRun *run, GError **error)
+{
+    g_autoptr(IrekoLab) lab = ireko_lab_of_machine(home, path, error);
+    IREKO_AUTOFD lock = lab != NULL ? ireko_record_lock(home, lab->name, error) : -1;
+    if (lock < 0)
+        return false;
+    g_auto(Way) way = {.hold = -1};
+    const char *colon = strchr(path, ':');
+    g_autofree char *where = g_strdup_printf("%s:%s", lab->name, colon != NULL ? colon + 1 : path);
+    if (!way_begin(home, where, &way, error))
+        return false;
+    unsigned depth = g_strv_length(way.segments);
+    const IrekoEnding ending = ending_of(lab, depth, run->cancel_fd);
+    if (depth == 1)
+        return ireko_machine_end(way.folder, &ending, error);
+    int64_t wait_ms = (ending.until - g_get_monotonic_time()) / 1000;
+    return way_go(&way, depth - 1, run->cancel_fd, error) &&
+           ireko_agent_end(way.agent, way.segments[depth - 1], wait_ms, error);
 }

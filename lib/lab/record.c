@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/layer.h"
+#include "nest/nest.h"
 
 #define RECORD_SCHEMA "ireko.record/1"
 #define RECORD_MAX    ((size_t)128 << 20)
@@ -133,6 +134,25 @@ ireko_record_write_nest(const IrekoHome *home, const IrekoNest *nest)
     g_autofree char *path = g_build_filename(home->state, "labs", nest->lab, "nest.json", NULL);
     g_autofree char *text = ireko_nest_to_text(nest);
     (void)ireko_file_replace(path, text, strlen(text), 0600, NULL);
+}
+
+void
+ireko_record_update_nest(const IrekoHome *home, const IrekoNest *part)
+{
+    g_autoptr(json_t) kept = ireko_record_read_nest(home, part->lab);
+    json_t *machines = json_object_get(kept, "machines");
+    for (unsigned i = 0; i < part->reports->len; i++) {
+        const IrekoReport *report = part->reports->pdata[i];
+        size_t at;
+        json_t *machine;
+        json_array_foreach(machines, at, machine)
+        {
+            if (g_strcmp0(json_string_value(json_object_get(machine, "path")), report->path) == 0)
+                (void)json_array_set_new(machines, at, ireko_report_to_json(report));
+        }
+    }
+    g_autofree char *path = g_build_filename(home->state, "labs", part->lab, "nest.json", NULL);
+    (void)(machines != NULL && write_json(path, kept, NULL));
 }
 
 json_t *

@@ -39,6 +39,10 @@ ireko_record_read(const IrekoHome *home, const char *name, GError **error);
 void
 ireko_record_write_nest(const IrekoHome *home, const IrekoNest *nest);
 
+/* The same for a part of the lab: what is kept of its other machines stays. */
+void
+ireko_record_update_nest(const IrekoHome *home, const IrekoNest *part);
+
 /* What was kept, as JSON, or NULL; a new reference. */
 json_t *
 ireko_record_read_nest(const IrekoHome *home, const char *name);

@@ -344,6 +344,25 @@ ireko_lab_up(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GErro
 }
 
 IrekoNest *
+ireko_lab_start(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error)
+{
+    int64_t began_us = g_get_monotonic_time();
+    IREKO_AUTOFD lock = ireko_record_lock(home, lab->name, error);
+    if (lock < 0)
+        return NULL;
+    g_auto(Work) work = work_new(home, lab, run);
+    work.facts = ireko_facts_here(error);
+    if (work.facts == NULL || !choose_accel(&work, lab->accel, error) ||
+        !build_images(&work, error))
+        return NULL;
+    const IrekoLayer layer = layer_of(&work, true);
+    ireko_layer_run(&layer, lab->nodes);
+    IrekoNest *nest = nest_of(&work, began_us);
+    ireko_record_update_nest(home, nest);
+    return nest;
+}
+
+IrekoNest *
 ireko_lab_verify(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error)
 {
     int64_t began_us = g_get_monotonic_time();

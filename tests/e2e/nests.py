@@ -250,6 +250,50 @@ def test_dry_run(place):
     place.ireko("down", "deep")
 
 
+def states(nest):
+    return {machine["path"]: machine["state"] for machine in nest["machines"]}
+
+
+def test_stop_and_start(place):
+    """One machine at any depth is stopped with those inside it, and started again; others run on."""
+    place.ireko("up", place.lab("deep", *workshop()))
+    first = place.guests()
+    said = place.ireko("stop", "--dry-run", "esxi01/esxi02").stdout
+    assert said.split() == ["stop", PATHS[1], "stop", PATHS[2]] and place.guests() == first
+    for path in reversed(PATHS):
+        before = place.guests()
+        place.ireko("stop", path)
+        gone = [f"deep/{other}" for other in PATHS if other.startswith(path)]
+        wait_for(lambda: not set(gone) & set(place.guests()), what="the end of " + path)
+        ps = states(place.nest("ps", "deep"))
+        assert ps[path] == "stopped", ps
+        assert all(ps[other] == "running" for other in PATHS if not other.startswith(path)), ps
+        one_error(place.ireko("stop", path, expect=1), "run")
+        nest = place.nest("start", path)
+        check_contract(nest)
+        assert nest["ok"] and set(states(nest).values()) == {"running"}
+        after = place.guests()
+        assert all((after[name] == before[name]) == (name not in gone) for name in after), after
+        assert place.nest("verify", "deep")["ok"]
+    one_error(place.ireko("stop", "esxi01/none", expect=1), "no lab on record has the machine")
+    one_error(place.ireko("start", "none", expect=1), "no lab on record has the machine")
+    place.ireko("down", "deep")
+
+
+def test_start_of_one_among_others(place):
+    """start of one machine leaves its stopped siblings alone; ps tells of all of them."""
+    place.ireko("up", place.lab("wide", Machine("host", Machine("leaf", count=2), count=2)))
+    for path in ("host-1/leaf-1", "host-1/leaf-2", "host-2"):
+        place.ireko("stop", path)
+    nest = place.nest("start", "host-1/leaf-2")
+    assert list(states(nest)) == ["host-1", "host-1/leaf-2"] and nest["ok"]
+    assert states(place.nest("ps", "wide")) == {
+        "host-1": "running", "host-1/leaf-1": "stopped", "host-1/leaf-2": "running",
+        "host-2": "stopped", "host-2/leaf-1": "not-started", "host-2/leaf-2": "not-started"}
+    assert place.nest("up", place.path("wide"))["ok"]
+    place.ireko("down", "wide")
+
+
 def test_two_labs(place):
     """Two labs with machines of the same names run side by side; LAB:PATH tells them apart."""
     for name in ("one", "two"):
@@ -316,5 +360,6 @@ def test_vhv_off(place):
 
 if __name__ == "__main__":
     main([test_depth_three, test_words, test_count, test_deepest, test_exec, test_many_talks,
-          test_console, test_up_twice, test_fresh, test_lost_features, test_dry_run, test_two_labs,
+          test_console, test_up_twice, test_fresh, test_lost_features, test_dry_run, test_stop_and_start,
+          test_start_of_one_among_others, test_two_labs,
           test_changed_definition, test_run, test_vhv_off], lambda: Place().fake("1"))
