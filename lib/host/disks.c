@@ -1,4 +1,5 @@
-/* host/disks.c - block devices: where they stand, and whether they say that they rotate.
+/* host/disks.c - block devices: where they stand, whether they say that they rotate, and which they
+ * are.
  *
  * A disk that is an SSD says so in two places: the device's own words (VPD page B1h of SCSI, word
  * 217 of ATA IDENTIFY; 0001h: not rotating) and what the kernel made of them (queue/rotational).
@@ -7,6 +8,9 @@
  * The place in the machine comes from the device's path in /sys: the slot of its controller on PCI
  * bus 0 (machine/address.h), then the SCSI target or the ATA port. A disk behind a bridge, or on a
  * controller that a .vmx does not have, has no such name.
+ *
+ * Serial number and world wide name are taken as the kernel keeps them (since Linux 3.15 and 4.0):
+ * what software in the machine goes by is that, not what the disk would answer now.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,6 +32,8 @@
 #define DISKS_TOLD_MAX     ((size_t)1 << 20)
 #define SECTOR_BYTES       512u /* of /sys/block/X/size, whatever the disk's own */
 #define VPD_KEPT           8    /* bytes of page B1h that are kept */
+#define VPD_HEAD           4    /* bytes of any page before what it says */
+#define VPD_PAGE_MAX       260  /* bytes of page 80h */
 #define INQUIRY_TIMEOUT_MS 2000
 #define IDENTIFY_ROTATION  217 /* word of ATA IDENTIFY: nominal rotation rate */
 
@@ -228,6 +234,41 @@ read_rotation(const IrekoHostSource *source, const char *path, IrekoDiskFact *di
     disk->vpd_b1 = g_string_free(hex, FALSE);
 }
 
+/* The serial number in page 80h (SPC-4, 7.8.18), or NULL. */
+static char *
+serial_from_vpd(int root_fd, const char *device)
+{
+    g_autofree char *path = g_strdup_printf("%s/vpd_pg80", device);
+    size_t len = 0;
+    g_autofree char *page = ireko_host_head(root_fd, path, VPD_PAGE_MAX, &len);
+    if (page == NULL || len <= VPD_HEAD || (uint8_t)page[1] != 0x80)
+        return NULL;
+    size_t says = (size_t)(uint8_t)page[2] << 8 | (uint8_t)page[3];
+    return ireko_text_safe(page + VPD_HEAD, MIN(says, len - VPD_HEAD));
+}
+
+/* TEXT without spaces around it; NULL for an empty one. Takes TEXT over. */
+static char *
+trimmed_or_null(char *text)
+{
+    if (text != NULL && *g_strstrip(text) != '\0')
+        return text;
+    g_free(text);
+    return NULL;
+}
+
+static void
+read_identity(int root_fd, const char *path, IrekoDiskFact *disk)
+{
+    bool nvme = g_str_has_prefix(disk->name, "nvme"); /* its WWN is the namespace's */
+    g_autofree char *device = g_strdup_printf("sys/block/%s/device", disk->name);
+    g_autofree char *serial = g_strdup_printf("%s/serial", device);
+    g_autofree char *wwid = g_strdup_printf("%s/wwid", nvme ? path : device);
+    disk->serial =
+        trimmed_or_null(nvme ? ireko_host_line(root_fd, serial) : serial_from_vpd(root_fd, device));
+    disk->wwn = trimmed_or_null(ireko_host_line(root_fd, wwid));
+}
+
 /* "sys/devices/..." of the block device NAME; or "sys/block/NAME" where that is no link. */
 static char *
 device_path(int root_fd, const char *name)
@@ -255,6 +296,7 @@ read_disk(const IrekoHostSource *source, const char *name)
     disk->bytes = sectors > 0 ? (uint64_t)sectors * SECTOR_BYTES : 0;
     read_place(source->root_fd, path, disk);
     read_rotation(source, path, disk);
+    read_identity(source->root_fd, path, disk);
     return g_steal_pointer(&disk);
 }
 

@@ -8,6 +8,7 @@
 #define TEXT_MAX         1024 /* bytes of any text */
 #define WORD_MAX         32   /* of a stable word or a feature's name */
 #define NAME_MAX_BYTES   64
+#define IDENTITY_MAX     256 /* bytes of a disk's serial number or WWN: a VPD page has no more */
 #define FEATURES_MAX     64
 #define CPU_FEATURES_MAX 256
 #define PARAMS_MAX       128
@@ -42,7 +43,7 @@ texts_json(const GPtrArray *texts)
 }
 
 json_t *
-ireko_host_disks_to_json(const GPtrArray *disks)
+ireko_host_disks_to_json(const GPtrArray *disks, bool identity)
 {
     json_t *list = json_array();
     for (guint i = 0; i < disks->len; i++) {
@@ -53,6 +54,11 @@ ireko_host_disks_to_json(const GPtrArray *disks)
             bytes_json(disk->bytes), "cdrom", (int)disk->cdrom, "rotational",
             count_or_null(disk->rotational), "rotation_rate", count_or_null(disk->rotation_rate),
             "vpd_b1", text_or_null(disk->vpd_b1));
+        if (identity) {
+            (void)json_object_set_new(object, "serial",
+                                      ireko_json_clipped(disk->serial, IDENTITY_MAX));
+            (void)json_object_set_new(object, "wwn", ireko_json_clipped(disk->wwn, IDENTITY_MAX));
+        }
         (void)json_array_append_new(list, object);
     }
     return list;
@@ -78,7 +84,8 @@ ireko_facts_to_json(const IrekoFacts *facts)
                                "available_bytes", bytes_json(facts->available_bytes));
     return json_pack("{s:o, s:o, s:o, s:o, s:i, s:o, s:o}", "cpu", cpu, "above", above, "kvm", kvm,
                      "memory", memory, "cpus", (int)facts->cpus, "kernel",
-                     text_or_null(facts->kernel), "disks", ireko_host_disks_to_json(facts->disks));
+                     text_or_null(facts->kernel), "disks",
+                     ireko_host_disks_to_json(facts->disks, true));
 }
 
 /* A stable word is compared and shown as it is, so it must look like one. */
@@ -174,6 +181,8 @@ take_disk(const json_t *object, GError **error)
     disk->rotational = (int)ireko_json_count_or_null(&reader, "rotational", 1);
     disk->rotation_rate = (int)ireko_json_count_or_null(&reader, "rotation_rate", UINT16_MAX);
     disk->vpd_b1 = ireko_json_text_or_null(&reader, "vpd_b1", WORD_MAX);
+    disk->serial = ireko_json_text_or_null(&reader, "serial", IDENTITY_MAX);
+    disk->wwn = ireko_json_text_or_null(&reader, "wwn", IDENTITY_MAX);
     if (!ireko_json_reader_end(&reader, error))
         return NULL;
     return g_steal_pointer(&disk);

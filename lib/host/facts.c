@@ -26,6 +26,8 @@ ireko_disk_fact_free(IrekoDiskFact *disk)
     g_free(disk->device);
     g_free(disk->controller);
     g_free(disk->vpd_b1);
+    g_free(disk->serial);
+    g_free(disk->wwn);
     g_free(disk);
 }
 

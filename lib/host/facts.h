@@ -39,6 +39,9 @@ typedef struct {
     int rotation_rate; /* VPD page B1h bytes 4-5, or ATA IDENTIFY word 217 (1: not rotating);
                         * -1 unknown */
     char *vpd_b1;      /* the first 8 bytes of VPD page B1h in hex, or NULL */
+    char *serial; /* VPD page 80h, or NVMe's own; NULL where it says none. Of these two a record
+                   * (host/record.c) holds neither */
+    char *wwn;    /* as the kernel names it out of VPD page 83h: "naa.5000c29...", "eui..." */
 } IrekoDiskFact;
 
 typedef struct {

@@ -147,9 +147,9 @@ ireko_host_tell_of_qemu(const IrekoQemuFact *qemu);
 void
 ireko_host_read_disks(const IrekoHostSource *source, IrekoFacts *facts);
 
-/* The disks of FACTS as JSON, and back. */
+/* The disks of FACTS as JSON, and back. IDENTITY: with what tells one disk from all others. */
 json_t *
-ireko_host_disks_to_json(const GPtrArray *disks);
+ireko_host_disks_to_json(const GPtrArray *disks, bool identity);
 bool
 ireko_host_disks_from_json(const json_t *list, IrekoFacts *facts, GError **error);
 

@@ -302,7 +302,8 @@ write_probe(Record *record)
 static void
 write_disks(Record *record)
 {
-    json_t *object = json_pack("{s:o}", "disks", ireko_host_disks_to_json(record->facts->disks));
+    json_t *object =
+        json_pack("{s:o}", "disks", ireko_host_disks_to_json(record->facts->disks, false));
     char *text = json_dumps(object, JSON_COMPACT);
     put_line(record, "disks", text);
     free(text);

@@ -433,12 +433,16 @@ static const File machine_files[] = {
     {"sys/block/sda", LINK "0000:00:10.0/host2/target2:0:0/2:0:0:0/block/sda"},
     {PCI "0000:00:10.0/driver", "->../../../bus/pci/drivers/vmw_pvscsi"},
     {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/vpd_pgb1", "\1\xb1x<xxxxxxx"},
+    {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/vpd_pg80", "\1\x80\1\1  ireko5c9f40 \x1b"},
+    {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/wwid", "naa.5000c29123456789\n"},
     {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/block/sda/device", "->../../../2:0:0:0"},
     {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/block/sda/size", "2048\n"},
     {PCI "0000:00:10.0/host2/target2:0:0/2:0:0:0/block/sda/queue/rotational", "1\n"},
 
     {"sys/block/sdb", LINK "0000:00:11.0/host3/target3:0:5/3:0:5:0/block/sdb"},
     {PCI "0000:00:11.0/host3/target3:0:5/3:0:5:0/block/sdb/queue/rotational", "0\n"},
+    {PCI "0000:00:11.0/host3/target3:0:5/3:0:5:0/block/sdb/device/vpd_pg80", "\1\x80\1\1    "},
+    {PCI "0000:00:11.0/host3/target3:0:5/3:0:5:0/block/sdb/device/wwid", "\n"},
 
     {"sys/block/sdc",
      LINK "0000:00:12.0/host4/port-4:0/end_device-4:0/target4:0:0/4:0:0:0/block/sdc"},
@@ -457,6 +461,8 @@ static const File machine_files[] = {
     {"sys/block/nvme0n1", LINK "0000:00:18.0/nvme/nvme0/nvme0n1"},
     {PCI "0000:00:18.0/driver", "->../../../bus/pci/drivers/nvme"},
     {PCI "0000:00:18.0/nvme/nvme0/nvme0n1/queue/rotational", "0\n"},
+    {PCI "0000:00:18.0/nvme/nvme0/nvme0n1/device/serial", "ireko60916              \n"},
+    {PCI "0000:00:18.0/nvme/nvme0/nvme0n1/wwid", "nvme.8086-69-51-00000001\n"},
 
     {"sys/block/sdf", LINK "0000:00:10.0/0000:01:10.0/host8/target8:0:0/8:0:0:0/block/sdf"},
     {"sys/block/sdg", LINK "0000:00:10.0/host2/target2:0:1/2:0:1:7/block/sdg"},
@@ -516,6 +522,13 @@ test_a_recorded_machine_is_read_whole(void)
     g_assert_cmpint(sda->rotational, ==, 1);
     g_assert_cmpint(sda->rotation_rate, ==, 'x' << 8 | 'x');
     g_assert_cmpstr(sda->vpd_b1, ==, "01 b1 78 3c 78 78 78 78");
+    g_assert_cmpstr(sda->serial, ==, "ireko5c9f40 \\x1b");
+    g_assert_cmpstr(sda->wwn, ==, "naa.5000c29123456789");
+    g_assert_null(find_disk(facts, "sdb")->serial); /* only spaces */
+    g_assert_null(find_disk(facts, "sdb")->wwn);
+    g_assert_null(find_disk(facts, "sdc")->serial);
+    g_assert_cmpstr(find_disk(facts, "nvme0n1")->serial, ==, "ireko60916");
+    g_assert_cmpstr(find_disk(facts, "nvme0n1")->wwn, ==, "nvme.8086-69-51-00000001");
     g_assert_cmpint(find_disk(facts, "sdb")->rotational, ==, 0);
     g_assert_cmpint(find_disk(facts, "sdb")->rotation_rate, ==, -1);
     g_assert_cmpint(find_disk(facts, "sdc")->rotational, ==, -1);
@@ -574,6 +587,7 @@ test_json_there_and_back_is_the_same(void)
     g_assert_true(json_equal(object, object_again));
     g_assert_cmpuint(again->disks->len, ==, facts->disks->len);
     g_assert_cmpint(find_disk(again, "sdb")->rotation_rate, ==, -1);
+    g_assert_cmpstr(find_disk(again, "sda")->wwn, ==, find_disk(facts, "sda")->wwn);
     g_assert_cmpuint(again->installed_bytes, ==, facts->installed_bytes);
     json_decref(object);
     json_decref(object_again);
@@ -581,6 +595,8 @@ test_json_there_and_back_is_the_same(void)
 }
 
 /* One field of good facts is replaced; PATH's segments are split at '/', numbers index lists. */
+#define FIFTY "naa.5000c29123456789naa.5000c29123456789naa.5000c2"
+
 static const struct {
     const char *label, *path, *json;
 } hostile_rows[] = {
@@ -606,6 +622,11 @@ static const struct {
     {"a disk whose name is a path", "disks", "[{\"name\":\"../sda\",\"bytes\":1,\"cdrom\":false}]"},
     {"a disk that half rotates", "disks",
      "[{\"name\":\"sda\",\"bytes\":1,\"cdrom\":false,\"rotational\":2}]"},
+    {"a disk whose serial number is a number", "disks",
+     "[{\"name\":\"sda\",\"bytes\":1,\"cdrom\":false,\"serial\":2}]"},
+    {"a disk whose WWN is longer than a page", "disks",
+     "[{\"name\":\"sda\",\"bytes\":1,\"cdrom\":false,\"wwn\":\"" FIFTY FIFTY FIFTY FIFTY FIFTY FIFTY
+     "\"}]"},
 };
 
 static void

@@ -13,7 +13,7 @@
 #include "host/survey.h"
 #include "root.h"
 
-#define FILES_MAX 40
+#define FILES_MAX 64
 #define SECRET    "hunter2" /* planted where names, serial numbers and keys stand */
 
 /* ---- a whole host as text, to compare two ---- */
@@ -93,11 +93,25 @@ add_numbers(GString *out, const IrekoSurvey *s)
         g_string_append_printf(out, "number %zu: %" G_GINT64_FORMAT "\n", i, numbers[i]);
 }
 
+/* A record does not tell one disk from others, and what is compared with it must not either. */
+static void
+drop_identities(json_t *facts)
+{
+    size_t i;
+    json_t *disk;
+    json_array_foreach(json_object_get(facts, "disks"), i, disk)
+    {
+        (void)json_object_del(disk, "serial");
+        (void)json_object_del(disk, "wwn");
+    }
+}
+
 static char *
 describe(const IrekoFacts *facts, const IrekoSurvey *survey)
 {
     g_autoptr(GString) out = g_string_new(NULL);
     json_t *json = ireko_facts_to_json(facts);
+    drop_identities(json);
     char *text = json_dumps(json, JSON_INDENT(1));
     g_string_append_printf(out, "%s\nkvm: %d %d\n", text, facts->kvm.open_errno,
                            facts->kvm.nested_state);
@@ -245,6 +259,10 @@ static const File busy_host[FILES_MAX] = {
     {"sys/kernel/mm/ksm/run", "1\n"},
     {"sys/block/sda/size", "2048\n"},
     {"sys/block/sda/device/serial", SECRET "\n"},
+    {"sys/block/sda/device/vpd_pg80", "\1\x80\1\1" SECRET},
+    {"sys/block/sda/device/wwid", "naa." SECRET "\n"},
+    {"sys/block/nvme0n1/device/serial", SECRET "\n"},
+    {"sys/block/nvme0n1/wwid", "eui." SECRET "\n"},
     {"sys/class/virtio-ports/vport0p1/name", SECRET "\n"},
 };
 
