@@ -163,7 +163,9 @@ set_address(json_t *object, const IrekoDisk *disk)
     }
 }
 
-/* Linux finds a disk on a SAS controller by its world wide name, and none that has not got one. */
+/* Software that keeps disks apart, such as vSAN, multipathing and udev's by-id, goes by the world
+ * wide name; and Linux finds no disk on a SAS controller that has not got one. QEMU's NVMe has none
+ * to give away: there the kernel makes one out of the serial number. */
 static void
 set_wwn(json_t *object, const IrekoSpec *spec, const char *name)
 {
@@ -186,7 +188,7 @@ add_device(GPtrArray *argv, const IrekoSpec *spec, const Place *place)
     if (place->path != NULL)
         set_string(device, "drive", "%s", name);
     set_string(device, "serial", "ireko%s", serial);
-    if (disk->bus == IREKO_BUS_SCSI && disk->scsi_model == IREKO_SCSI_LSISAS1068)
+    if (disk->bus != IREKO_BUS_NVME)
         set_wwn(device, spec, name);
     if (disk->ssd && disk->bus != IREKO_BUS_NVME) /* NVMe is nothing else */
         json_object_set_new(device, "rotation_rate", json_integer(1));
