@@ -25,7 +25,7 @@ has_users_disk(const IrekoNode *node)
     g_autoptr(GPtrArray) drives = ireko_drives_prepare(node, NULL, NULL);
     for (unsigned i = 0; drives != NULL && i < drives->len; i++) {
         const IrekoDrive *drive = drives->pdata[i];
-        if (!drive->read_only && drive->disk->create_bytes == 0)
+        if (!drive->read_only && !drive->made)
             return true;
     }
     return false;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "lab/made.h"
 
 #define PROBE_BYTES 512
 
@@ -89,27 +90,6 @@ probe_format(const IrekoNode *node,
         error);
 }
 
-/* Makes the file PATH, thin, with SIZE bytes; one that is there keeps its bytes. */
-static bool
-make_thin(const char *path, uint64_t size, GError **error)
-{
-    IREKO_AUTOFD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    struct stat st;
-    if (fd >= 0 && fstat(fd, &st) == 0 &&
-        ((uint64_t)st.st_size == size || ftruncate(fd, (off_t)size) == 0))
-        return true;
-    ireko_error_from_errno(error, errno, "cannot make the disk '%s'", path);
-    return false;
-}
-
-static char *
-made_path(const IrekoDisk *disk, const char *folder)
-{
-    g_autofree char *device = g_strdelimit(g_strdup(disk->device), ":", '-');
-    g_autofree char *name = g_strconcat(device, ".raw", NULL);
-    return g_build_filename(folder != NULL ? folder : "", name, NULL);
-}
-
 /* The user's file behind DISK, or NULL where there is none. */
 static char *
 find_file(const IrekoNode *node, const IrekoDisk *disk)
@@ -123,6 +103,18 @@ find_file(const IrekoNode *node, const IrekoDisk *disk)
     return g_file_test(path, G_FILE_TEST_EXISTS) ? g_steal_pointer(&path) : NULL;
 }
 
+/* DRIVE is made in FOLDER; NULL: it is only said where it would be. */
+static bool
+make(const IrekoNode *node, IrekoDrive *drive, const char *folder, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    drive->made = true;
+    if (!ireko_made_place(drive->disk, folder != NULL ? folder : "", &drive->path, &drive->format,
+                          &why))
+        return refuse(node, drive->disk, (IrekoError)why->code, why->message, error);
+    return folder == NULL || ireko_made_create(drive->disk, folder, error);
+}
+
 static bool
 resolve(const IrekoNode *node, IrekoDrive *drive, const char *folder, GError **error)
 {
@@ -132,11 +124,8 @@ resolve(const IrekoNode *node, IrekoDrive *drive, const char *folder, GError **e
     drive->path = find_file(node, disk);
     if (drive->path != NULL)
         return probe_format(node, disk, drive->path, &drive->format, error);
-    if (disk->create_bytes > 0) {
-        drive->path = made_path(disk, folder);
-        drive->format = "raw";
-        return folder == NULL || make_thin(drive->path, disk->create_bytes, error);
-    }
+    if (disk->create_bytes > 0)
+        return make(node, drive, folder, error);
     if (node->level > 1)
         return refuse(node, disk, IREKO_ERROR_UNSUPPORTED,
                       "is out of reach inside a nest: inner machines take a built-in image "

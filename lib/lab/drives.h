@@ -7,7 +7,7 @@
 G_BEGIN_DECLS
 
 /* The drives of NODE's machine (IrekoDrive). Files are looked for beside its .vmx; what is missing
- * and has a size (ireko.X:Y.size) is made in FOLDER, thin and raw; FOLDER NULL makes nothing and
+ * and has a size (ireko.X:Y.size) is made in FOLDER (lab/made.h); FOLDER NULL makes nothing and
  * names where it would be. A disk whose place a built-in image takes is left out. Errors name
  * FILE:LINE: IREKO_ERROR_NOT_FOUND, IREKO_ERROR_SYNTAX for a file that is not what its name says,
  * IREKO_ERROR_UNSUPPORTED for a user's file inside a nest, where it is out of reach. */

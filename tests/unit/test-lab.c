@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "lab/drives.h"
 #include "lab/labfile.h"
+#include "lab/made.h"
 #include "lab/record.h"
 #include "lab/spec.h"
 #include "lab/tree.h"
@@ -301,6 +302,9 @@ test_drives(Fixture *f, const void *data)
         {"a missing file", "d.vmdk", NULL, NULL, NULL, ":2: disk 'd.vmdk' of scsi0:0 is not there",
          1},
         {"made at its size", "d.vmdk", NULL, "3M", "raw", NULL, 1},
+        {"made as a raw file", "d.RAW", NULL, "3M", "raw", NULL, 1},
+        {"made as QCOW2", "d.qcow2", NULL, "3M", "qcow2", NULL, 1},
+        {"made as nothing that ireko makes", "d.vdi", NULL, "3M", NULL, "ireko makes .vmdk", 1},
         {"a file that is there is not made", "d.vmdk", "KDMV....", "3M", "vmdk", NULL, 1},
         {"out of reach inside a nest", "d.vmdk", "KDMV....", NULL, NULL, "out of reach", 2},
         {"made inside a nest", "d.vmdk", "KDMV....", "3M", "raw", NULL, 2},
@@ -333,9 +337,96 @@ test_drives(Fixture *f, const void *data)
         g_assert_cmpstr(drive->format, ==, rows[i].format);
         struct stat st;
         g_assert_no_errno(stat(drive->path, &st));
-        bool is_made = g_str_has_prefix(drive->path, made);
-        g_assert_cmpint(is_made, ==, rows[i].size != NULL && strcmp(rows[i].format, "raw") == 0);
-        g_assert_true(!is_made || (uint64_t)st.st_size == 3 * MIB);
+        g_assert_cmpint(drive->made, ==, g_str_has_prefix(drive->path, made));
+        g_assert_cmpint(drive->made, ==,
+                        rows[i].size != NULL && (rows[i].bytes == NULL || rows[i].level > 1));
+        if (drive->made && strcmp(rows[i].format, "raw") == 0)
+            g_assert_cmpint(st.st_size, ==, 3 * MIB);
+    }
+}
+
+/* What qemu-img says of FILE; NULL where it takes it for damaged. */
+static char *
+qemu_img(const char *verb, const char *format, const char *file)
+{
+    const char *const argv[] = {"qemu-img", verb, "-f", format, file, NULL};
+    char *out = NULL;
+    int status = 0;
+    g_autoptr(GError) error = NULL;
+    g_assert_true(g_spawn_sync(NULL, (char **)(uintptr_t)argv, NULL,
+                               G_SPAWN_SEARCH_PATH | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL, &out,
+                               NULL, &status, &error));
+    if (g_spawn_check_wait_status(status, NULL))
+        return out;
+    g_free(out);
+    return NULL;
+}
+
+static void
+test_made_disks(Fixture *f, const void *data)
+{
+    (void)data;
+    static const struct {
+        const char *label, *file, *made, *format, *says;
+        uint64_t size;
+        bool checked; /* qemu-img check knows the format */
+    } rows[] = {
+        {"a .vmdk of a sector more", "d.vmdk", "scsi0-1.vmdk", "vmdk", "(1049088 bytes)", MIB + 1,
+         false},
+        {"a .vmdk as large as VMware's", "d.vmdk", "scsi0-1.vmdk", "vmdk", "62 TiB",
+         (uint64_t)62 << 40, false},
+        {"a disk without a name", NULL, "scsi0-1-flat.vmdk", "raw", "3 MiB", 3 * MIB, false},
+        {"the smallest QCOW2", "d.qcow2", "scsi0-1.qcow2", "qcow2", "1 MiB", MIB, true},
+        {"QCOW2 with an L1 table of clusters", "d.qcow2", "scsi0-1.qcow2", "qcow2", "62 TiB",
+         (uint64_t)62 << 40, true},
+    };
+    g_autofree char *program = g_find_program_in_path("qemu-img");
+    if (program == NULL) {
+        g_test_skip("there is no qemu-img");
+        return;
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_test_message("%s", rows[i].label);
+        g_autofree char *folder = g_strdup_printf("%s/%zu", f->dir, i);
+        g_assert_true(ireko_file_make_folder(folder, NULL));
+        const IrekoDisk disk = {.device = (char *)(uintptr_t) "scsi0:1",
+                                .bus = IREKO_BUS_SCSI,
+                                .file = (char *)(uintptr_t)rows[i].file,
+                                .create_bytes = rows[i].size};
+        g_autoptr(GError) error = NULL;
+        bool done = ireko_made_create(&disk, folder, &error);
+        if (!done && strstr(error->message, "File too large") != NULL)
+            continue; /* than the file system of this test has them */
+        g_assert_no_error(error);
+        g_autofree char *path = g_build_filename(folder, rows[i].made, NULL);
+        g_autofree char *info = qemu_img("info", rows[i].format, path);
+        g_assert_nonnull(info);
+        g_assert_nonnull(strstr(info, rows[i].says));
+        g_autofree char *checked = rows[i].checked ? qemu_img("check", rows[i].format, path) : NULL;
+        g_assert_true(!rows[i].checked || strstr(checked, "No errors") != NULL);
+    }
+}
+
+static void
+test_a_made_disk_keeps_its_bytes(Fixture *f, const void *data)
+{
+    (void)data;
+    static const char *const files[] = {"d.vmdk", "d.raw", "d.qcow2"};
+    for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
+        const IrekoDisk disk = {.device = (char *)(uintptr_t) "sata0:1",
+                                .bus = IREKO_BUS_SATA,
+                                .file = (char *)(uintptr_t)files[i],
+                                .create_bytes = MIB};
+        g_autofree char *path = NULL;
+        const char *format;
+        g_assert_true(ireko_made_place(&disk, f->dir, &path, &format, NULL));
+        g_assert_true(ireko_made_create(&disk, f->dir, NULL));
+        IREKO_AUTOFD fd = open(path, O_RDWR | O_CLOEXEC);
+        g_assert_cmpint(pwrite(fd, "kept", 4, 512), ==, 4);
+        g_assert_true(ireko_made_create(&disk, f->dir, NULL));
+        char bytes[4] = "";
+        g_assert_cmpint(pread(fd, bytes, 4, 512), ==, 4);
+        g_assert_cmpmem(bytes, 4, "kept", 4);
     }
 }
 
@@ -454,6 +545,8 @@ main(int argc, char **argv)
     g_test_add_func("/lab/each layer's machines fit into it", test_what_fits);
     g_test_add_func("/lab/what a layer is told comes back", test_spec_comes_back);
     add("a disk is what its bytes say", test_drives);
+    add("QEMU takes a disk that was made for what it is", test_made_disks);
+    add("a disk that was made keeps its bytes", test_a_made_disk_keeps_its_bytes);
     add("a plan makes no disk", test_a_plan_makes_no_disk);
     add("a record comes back by name and by file", test_record_comes_back);
     add("damaged records say what to do", test_damaged_records_say_what_to_do);
