@@ -24,6 +24,7 @@ MAY_SEE = {
     "convert": ["engine", "host/facts.h", "machine", "vmx", "base"],
     "agent": ["base"],
     "image": ["base"],
+    "xray": ["base"],
     "lab": ALL,
 }
 
@@ -39,6 +40,7 @@ OPEN = {
     "convert": [],
     "agent": ["agent/agent.h"],
     "image": [],
+    "xray": None,
     "lab": [],
 }
 

@@ -1,0 +1,296 @@
+/* xray/walk.c - one address through one page table.
+ *
+ * From the top level down: the address gives an index, the index an entry, the entry a table of the
+ * next level or a page. At most five entries are read, whatever they say, so a table that names
+ * itself is no loop. An entry is read once, into a variable; the step that is recorded, the
+ * judgement and the address that follows from it are all of that one value. Rights are not judged
+ * until the page is found, as the hardware does it: an entry that is not there comes before one
+ * that forbids.
+ *
+ * Rights add up bit by bit: what all entries have set (W, U; R, W, X of EPT), and what any has set
+ * (NX). An entry that cannot take a right counts as giving it (IrekoTableLevel.implied).
+ *
+ * An IrekoGpa here is an address of the machine that built the table, and what a walk lands on is
+ * one too.
+ */
+#include "xray/walk.h"
+
+#define WRITE        2u
+#define USER         4u
+#define NX           ((uint64_t)1 << 63)
+#define ACCESSED     (1u << 5)
+#define DIRTY        (1u << 6)
+#define EPT_READ     1u
+#define EPT_WRITE    2u
+#define EPT_FETCH    4u
+#define EPT_ACCESSED (1u << 8)
+#define EPT_DIRTY    (1u << 9)
+#define EPT_USER     (1u << 10)
+#define EVERY_RIGHT                                                                                \
+    (IREKO_RIGHT_READ | IREKO_RIGHT_WRITE | IREKO_RIGHT_FETCH | IREKO_RIGHT_USER |                 \
+     IREKO_RIGHT_USER_FETCH)
+#define ACCESS_KINDS (IREKO_ACCESS_READ | IREKO_ACCESS_WRITE | IREKO_ACCESS_FETCH)
+
+/* What the entries of the levels above and of this one have together, and each of them. */
+typedef struct {
+    uint64_t all, any;
+    uint64_t raw[IREKO_LEVELS];
+} Entries;
+
+static inline bool
+is_ept(const IrekoTable *table)
+{
+    return table->paging == IREKO_PAGING_EPT4 || table->paging == IREKO_PAGING_EPT5;
+}
+
+static bool
+ends(IrekoWalk *walk, IrekoCause cause)
+{
+    walk->cause = cause;
+    return false;
+}
+
+/* SDM vol. 3C 29.3.3.1, but for reserved bits: W without R, X without R where the CPU has no such
+ * thing, a memory type that does not exist. */
+static bool
+ept_is_misconfigured(const IrekoTable *table, uint64_t raw, bool page)
+{
+    if ((raw & EPT_READ) == 0) {
+        bool fetch = (raw & EPT_FETCH) != 0 || (table->ept_user && (raw & EPT_USER) != 0);
+        if ((raw & EPT_WRITE) != 0 || (fetch && !table->ept_fetch_only))
+            return true;
+    }
+    unsigned memory_type = (unsigned)(raw >> 3 & 7);
+    return page && (memory_type == 2 || memory_type == 3 || memory_type == 7);
+}
+
+static uint8_t
+rights_of(const IrekoTable *table, const Entries *entries)
+{
+    uint64_t all = entries->all;
+    unsigned rights = IREKO_RIGHT_READ;
+    if (is_ept(table)) {
+        uint64_t user_fetch = table->ept_user ? EPT_USER : EPT_FETCH;
+        rights = IREKO_RIGHT_USER | (unsigned)(all & (EPT_READ | EPT_WRITE | EPT_FETCH));
+        return (uint8_t)(rights | ((all & user_fetch) != 0 ? IREKO_RIGHT_USER_FETCH : 0));
+    }
+    if ((all & WRITE) != 0)
+        rights |= IREKO_RIGHT_WRITE;
+    if ((all & USER) != 0)
+        rights |= IREKO_RIGHT_USER;
+    if (!table->nx || (entries->any & NX) == 0)
+        rights |= IREKO_RIGHT_FETCH | ((all & USER) != 0 ? IREKO_RIGHT_USER_FETCH : 0);
+    return (uint8_t)rights;
+}
+
+/* Why ACCESS is denied where all levels together give RIGHTS; RET_RIGHT is what was missing. */
+static IrekoCause
+denied(const IrekoTable *table, unsigned rights, unsigned access, unsigned *ret_right)
+{
+    bool ept = is_ept(table), fetch = (access & IREKO_ACCESS_FETCH) != 0;
+    bool user = (access & IREKO_ACCESS_USER) != 0 || (table->nested && !ept);
+    bool data = (access & (IREKO_ACCESS_READ | IREKO_ACCESS_WRITE)) != 0;
+    unsigned fetch_right = ept && user ? IREKO_RIGHT_USER_FETCH : IREKO_RIGHT_FETCH;
+    const struct {
+        bool needed;
+        unsigned right;
+        IrekoCause cause;
+    } needs[] = {
+        {user && !ept, IREKO_RIGHT_USER, IREKO_CAUSE_USER_DENIED},
+        {(access & IREKO_ACCESS_READ) != 0, IREKO_RIGHT_READ, IREKO_CAUSE_READ_DENIED},
+        {(access & IREKO_ACCESS_WRITE) != 0 && (user || ept || table->protect), IREKO_RIGHT_WRITE,
+         IREKO_CAUSE_WRITE_DENIED},
+        {fetch, fetch_right, IREKO_CAUSE_FETCH_DENIED},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(needs); i++) {
+        if (needs[i].needed && (rights & needs[i].right) == 0) {
+            *ret_right = needs[i].right;
+            return needs[i].cause;
+        }
+    }
+    *ret_right = IREKO_RIGHT_USER; /* the one that may be in the way */
+    bool of_user = !ept && !user && table->top > 0 && (rights & IREKO_RIGHT_USER) != 0;
+    if (of_user && ((fetch && table->smep) || (data && table->smap)))
+        return IREKO_CAUSE_SUPERVISOR_DENIED;
+    return IREKO_CAUSE_NONE;
+}
+
+/* The outermost level whose entry alone lacks RIGHT. */
+static uint8_t
+denier_of(const IrekoTable *table, const Entries *entries, unsigned lowest, unsigned right)
+{
+    for (unsigned level = table->top; level > lowest; level--) {
+        uint64_t raw = entries->raw[level];
+        Entries alone = {.all = raw | table->levels[level].implied, .any = raw};
+        if ((rights_of(table, &alone) & right) == 0)
+            return (uint8_t)level;
+    }
+    return (uint8_t)lowest;
+}
+
+/* What is right in the rights: WALK has found its page. */
+static bool
+judge(const IrekoTable *table, const Entries *entries, unsigned access, IrekoWalk *walk)
+{
+    unsigned right = 0;
+    if ((access & ACCESS_KINDS) == 0)
+        return true;
+    walk->cause = denied(table, walk->rights, access, &right);
+    if (walk->cause == IREKO_CAUSE_NONE)
+        return true;
+    walk->denier = walk->cause == IREKO_CAUSE_SUPERVISOR_DENIED
+                       ? walk->level
+                       : denier_of(table, entries, walk->level, right);
+    return false;
+}
+
+/* Bits of the address of a page that are not from the address itself. */
+static uint64_t
+page_at(const IrekoTable *table, const IrekoTableLevel *level, uint64_t raw)
+{
+    uint64_t at = raw & level->page_mask;
+    if (table->paging == IREKO_PAGING_32 && level->shift > 12)
+        at |= (raw >> 13 & 0xff) << 32; /* PSE-36 */
+    return at;
+}
+
+static bool
+lands(const IrekoTable *table, const Entries *entries, uint64_t address, IrekoWalk *walk)
+{
+    const IrekoTableLevel *level = &table->levels[walk->level];
+    bool ept = is_ept(table);
+    walk->page_bytes = (uint64_t)1 << level->shift;
+    walk->at.at = page_at(table, level, walk->raw) | (address & (walk->page_bytes - 1));
+    walk->rights = rights_of(table, entries);
+    walk->accessed = (walk->raw & (ept ? EPT_ACCESSED : ACCESSED)) != 0;
+    walk->dirty = (walk->raw & (ept ? EPT_DIRTY : DIRTY)) != 0;
+    if (ept && !table->ept_dirty)
+        walk->accessed = walk->dirty = false;
+    return true;
+}
+
+static void
+record(GArray *steps, const IrekoStep *step)
+{
+    if (steps != NULL)
+        g_array_append_val(steps, *step);
+}
+
+static bool
+descend(const IrekoTable *table,
+        const IrekoMemory *memory,
+        uint64_t address,
+        Entries *entries,
+        GArray *steps,
+        IrekoWalk *walk)
+{
+    uint64_t table_at = table->root.at;
+    entries->all = UINT64_MAX;
+    entries->any = 0;
+    for (unsigned n = table->top; n > 0; n--) {
+        const IrekoTableLevel *level = &table->levels[n];
+        IrekoGpa at = {table_at +
+                       (address >> level->shift & level->index_mask) * table->entry_bytes};
+        uint64_t raw = 0; /* little-endian, and where an entry has 4 bytes the upper half stays 0 */
+        walk->level = (uint8_t)n;
+        if (!memory->read(memory->data, at, &raw, table->entry_bytes)) {
+            record(steps, &(IrekoStep){.entry_at = at, .level = (uint8_t)n, .unread = true});
+            return ends(walk, IREKO_CAUSE_NOT_RAM);
+        }
+        raw = GUINT64_FROM_LE(raw);
+        bool there = (raw & table->present) != 0;
+        bool page = there && (n == IREKO_LEVEL_PT || (raw & level->large) != 0);
+        record(steps, &(IrekoStep){.entry_at = at,
+                                   .raw = raw,
+                                   .page_bytes = page ? (uint64_t)1 << level->shift : 0,
+                                   .level = (uint8_t)n});
+        walk->raw = entries->raw[n] = raw;
+        if (!there)
+            return ends(walk, IREKO_CAUSE_NOT_PRESENT);
+        if ((raw & (page ? level->reserved_page : level->reserved_table)) != 0)
+            return ends(walk, IREKO_CAUSE_RESERVED_BIT);
+        if (is_ept(table) && ept_is_misconfigured(table, raw, page))
+            return ends(walk, IREKO_CAUSE_MISCONFIGURED);
+        entries->all &= raw | level->implied;
+        entries->any |= raw;
+        if (page)
+            return lands(table, entries, address, walk);
+        table_at = raw & table->table_mask;
+    }
+    g_assert_not_reached(); /* at the PT's level an entry is a page or ends the walk */
+}
+
+static bool
+walk_table(const IrekoTable *table,
+           const IrekoMemory *memory,
+           uint64_t address,
+           unsigned access,
+           GArray *steps,
+           IrekoWalk *ret_walk)
+{
+    Entries entries;
+    *ret_walk = (IrekoWalk){.cause = IREKO_CAUSE_NONE};
+    if (table->bad_root)
+        return ends(ret_walk, IREKO_CAUSE_BAD_ROOT);
+    if (table->top == 0) {
+        ret_walk->at.at = address;
+        ret_walk->rights = EVERY_RIGHT;
+        return true;
+    }
+    return descend(table, memory, address, &entries, steps, ret_walk) &&
+           judge(table, &entries, access, ret_walk);
+}
+
+bool
+ireko_walk_gva(const IrekoTable *table,
+               const IrekoMemory *memory,
+               IrekoGva address,
+               unsigned access,
+               GArray *steps,
+               IrekoWalk *ret_walk)
+{
+    uint64_t above = address.at >> (table->width - 1);
+    if (table->width > 32 ? above != 0 && above != UINT64_MAX >> (table->width - 1) : above > 1) {
+        *ret_walk = (IrekoWalk){.cause = table->width > 32 ? IREKO_CAUSE_NOT_CANONICAL
+                                                           : IREKO_CAUSE_TOO_WIDE};
+        return false;
+    }
+    return walk_table(table, memory, address.at, access, steps, ret_walk);
+}
+
+bool
+ireko_walk_npa(const IrekoTable *table,
+               const IrekoMemory *memory,
+               IrekoNpa address,
+               unsigned access,
+               GArray *steps,
+               IrekoWalk *ret_walk)
+{
+    if (address.at >> table->width != 0) {
+        *ret_walk = (IrekoWalk){.cause = IREKO_CAUSE_TOO_WIDE};
+        return false;
+    }
+    return walk_table(table, memory, address.at, access, steps, ret_walk);
+}
+
+const char *
+ireko_cause_name(IrekoCause cause)
+{
+    static const char *const names[IREKO_CAUSES] = {
+        [IREKO_CAUSE_NONE] = "none",
+        [IREKO_CAUSE_NOT_PRESENT] = "not-present",
+        [IREKO_CAUSE_RESERVED_BIT] = "reserved-bit",
+        [IREKO_CAUSE_MISCONFIGURED] = "misconfigured",
+        [IREKO_CAUSE_NOT_RAM] = "not-ram",
+        [IREKO_CAUSE_BAD_ROOT] = "bad-root",
+        [IREKO_CAUSE_NOT_CANONICAL] = "not-canonical",
+        [IREKO_CAUSE_TOO_WIDE] = "too-wide",
+        [IREKO_CAUSE_READ_DENIED] = "read-denied",
+        [IREKO_CAUSE_WRITE_DENIED] = "write-denied",
+        [IREKO_CAUSE_FETCH_DENIED] = "fetch-denied",
+        [IREKO_CAUSE_USER_DENIED] = "user-denied",
+        [IREKO_CAUSE_SUPERVISOR_DENIED] = "supervisor-denied",
+        [IREKO_CAUSE_TOO_MANY_READS] = "too-many-reads",
+    };
+    return cause < IREKO_CAUSES ? names[cause] : "unknown";
+}
