@@ -21,7 +21,7 @@
  * makes them: AMD's as writes (APM 15.25.6), Intel's as reads, or as writes where EPTP bit 6 is set
  * (SDM vol. 3C 29.3.5).
  */
-#include "xray/chain.h"
+#include "xray/parts.h"
 
 #define KEPT 1024 /* pages, a power of two */
 
@@ -199,6 +199,13 @@ ireko_chain_keep(IrekoChain *chain, bool on)
         chain->spaces[i].kept = g_new0(Kept, KEPT);
 }
 
+const IrekoMemory *
+ireko_chain_outermost(const IrekoChain *chain, const IrekoRamMap **ret_map)
+{
+    *ret_map = chain->map;
+    return chain->memory;
+}
+
 /* Takes over what a walk found. */
 static void
 add_walk(IrekoWay *way, const IrekoWalk *walk)
@@ -228,7 +235,10 @@ go_outwards(IrekoChain *chain, unsigned access, IrekoWalk last, IrekoWay *way)
         add_walk(way, &last);
     }
     way->gpa.at = way->physical[chain->n];
-    if (ireko_ram_map_find(chain->map, way->gpa, 1, &way->offset))
+    way->row_bytes = ireko_ram_map_row(chain->map, way->gpa, &way->offset);
+    if (way->page_bytes != 0)
+        way->row_bytes = MIN(way->row_bytes, way->page_bytes - way->gpa.at % way->page_bytes);
+    if (way->row_bytes > 0)
         return true;
     (void)fails(chain, IREKO_CAUSE_NOT_RAM, chain->n, last.level);
     return stops(chain, way);

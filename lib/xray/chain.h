@@ -39,7 +39,8 @@ typedef struct {
     uint8_t known;        /* physical[0 .. known - 1] are known */
     uint8_t rights;       /* IREKO_RIGHT_ bits of all tables together */
     bool accessed, dirty; /* as the machine's own table says; without one, the innermost nested */
-    uint64_t page_bytes;  /* the smallest page on the way: so far it stays in a row; 0: no paging */
+    uint64_t page_bytes;  /* the smallest page on the way; 0: no paging */
+    uint64_t row_bytes;   /* so many from the address on are in a row in the file */
     /* The address as each machine takes it for physical: [0] the one that is walked, [n] the
      * outermost. */
     uint64_t physical[IREKO_CHAIN_NESTED_MAX + 1];

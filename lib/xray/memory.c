@@ -14,7 +14,8 @@
 bool
 ireko_ram_map_add(IrekoRamMap *map, IrekoGpa start, uint64_t bytes, IrekoOffset offset)
 {
-    if (map->n == IREKO_RAM_RANGES_MAX || bytes == 0 || start.at > UINT64_MAX - bytes ||
+    if (map->n == IREKO_RAM_RANGES_MAX || bytes == 0 ||
+        (start.at | bytes) % IREKO_PAGE_BYTES != 0 || start.at > UINT64_MAX - bytes ||
         offset.at > UINT64_MAX - bytes)
         return false;
     const IrekoRamRange *last = map->n > 0 ? &map->ranges[map->n - 1] : NULL;
@@ -28,6 +29,7 @@ IrekoRamMap
 ireko_ram_map_pc(uint64_t ram_bytes)
 {
     static const uint64_t vga = 0xa0000, vga_end = 0xc0000;
+    ram_bytes -= ram_bytes % IREKO_PAGE_BYTES;
     IrekoRamMap map = {.n = 0};
     uint64_t below = ram_bytes < 0xe0000000 ? ram_bytes : 3 * GIB;
     (void)ireko_ram_map_add(&map, (IrekoGpa){0}, below < vga ? below : vga, (IrekoOffset){0});
@@ -52,15 +54,15 @@ find_range(const IrekoRamMap *map, IrekoGpa at, uint64_t *ret_left)
     return NULL;
 }
 
-bool
-ireko_ram_map_find(const IrekoRamMap *map, IrekoGpa at, size_t len, IrekoOffset *ret_offset)
+uint64_t
+ireko_ram_map_row(const IrekoRamMap *map, IrekoGpa at, IrekoOffset *ret_offset)
 {
     uint64_t left = 0;
     const IrekoRamRange *range = find_range(map, at, &left);
-    if (range == NULL || left < len)
-        return false;
+    if (range == NULL)
+        return 0;
     ret_offset->at = range->offset.at + (at.at - range->start.at);
-    return true;
+    return left;
 }
 
 static inline const uint8_t *

@@ -37,9 +37,10 @@ ireko_ram_map_add(IrekoRamMap *map, IrekoGpa start, uint64_t bytes, IrekoOffset 
 IrekoRamMap
 ireko_ram_map_pc(uint64_t ram_bytes);
 
-/* Where LEN bytes at AT are in the file; false where not all of them are in one range. */
-bool
-ireko_ram_map_find(const IrekoRamMap *map, IrekoGpa at, size_t len, IrekoOffset *ret_offset);
+/* Where AT is in the file, and how many bytes from it on are RAM in a row there; 0 where AT is not.
+ */
+uint64_t
+ireko_ram_map_row(const IrekoRamMap *map, IrekoGpa at, IrekoOffset *ret_offset);
 
 /* What is read by walks. Its owner keeps DATA; a walk keeps nothing. */
 typedef struct {

@@ -13,7 +13,7 @@
  * An IrekoGpa here is an address of the machine that built the table, and what a walk lands on is
  * one too.
  */
-#include "xray/walk.h"
+#include "xray/entry.h"
 
 #define WRITE        2u
 #define USER         4u
@@ -31,17 +31,11 @@
      IREKO_RIGHT_USER_FETCH)
 #define ACCESS_KINDS (IREKO_ACCESS_READ | IREKO_ACCESS_WRITE | IREKO_ACCESS_FETCH)
 
-/* What the entries of the levels above and of this one have together, and each of them. */
+/* What the entries have together, and each of them. */
 typedef struct {
-    uint64_t all, any;
+    IrekoEntrySum sum;
     uint64_t raw[IREKO_LEVELS];
 } Entries;
-
-static inline bool
-is_ept(const IrekoTable *table)
-{
-    return table->paging == IREKO_PAGING_EPT4 || table->paging == IREKO_PAGING_EPT5;
-}
 
 static bool
 ends(IrekoWalk *walk, IrekoCause cause)
@@ -50,44 +44,29 @@ ends(IrekoWalk *walk, IrekoCause cause)
     return false;
 }
 
-/* SDM vol. 3C 29.3.3.1, but for reserved bits: W without R, X without R where the CPU has no such
- * thing, a memory type that does not exist. */
-static bool
-ept_is_misconfigured(const IrekoTable *table, uint64_t raw, bool page)
+unsigned
+ireko_entry_rights(const IrekoTable *table, const IrekoEntrySum *sum)
 {
-    if ((raw & EPT_READ) == 0) {
-        bool fetch = (raw & EPT_FETCH) != 0 || (table->ept_user && (raw & EPT_USER) != 0);
-        if ((raw & EPT_WRITE) != 0 || (fetch && !table->ept_fetch_only))
-            return true;
-    }
-    unsigned memory_type = (unsigned)(raw >> 3 & 7);
-    return page && (memory_type == 2 || memory_type == 3 || memory_type == 7);
-}
-
-static uint8_t
-rights_of(const IrekoTable *table, const Entries *entries)
-{
-    uint64_t all = entries->all;
     unsigned rights = IREKO_RIGHT_READ;
-    if (is_ept(table)) {
+    if (ireko_table_is_ept(table)) {
         uint64_t user_fetch = table->ept_user ? EPT_USER : EPT_FETCH;
-        rights = IREKO_RIGHT_USER | (unsigned)(all & (EPT_READ | EPT_WRITE | EPT_FETCH));
-        return (uint8_t)(rights | ((all & user_fetch) != 0 ? IREKO_RIGHT_USER_FETCH : 0));
+        rights = IREKO_RIGHT_USER | (unsigned)(sum->all & (EPT_READ | EPT_WRITE | EPT_FETCH));
+        return rights | ((sum->all & user_fetch) != 0 ? IREKO_RIGHT_USER_FETCH : 0);
     }
-    if ((all & WRITE) != 0)
+    if ((sum->all & WRITE) != 0)
         rights |= IREKO_RIGHT_WRITE;
-    if ((all & USER) != 0)
+    if ((sum->all & USER) != 0)
         rights |= IREKO_RIGHT_USER;
-    if (!table->nx || (entries->any & NX) == 0)
-        rights |= IREKO_RIGHT_FETCH | ((all & USER) != 0 ? IREKO_RIGHT_USER_FETCH : 0);
-    return (uint8_t)rights;
+    if (!table->nx || (sum->any & NX) == 0)
+        rights |= IREKO_RIGHT_FETCH | ((sum->all & USER) != 0 ? IREKO_RIGHT_USER_FETCH : 0);
+    return rights;
 }
 
 /* Why ACCESS is denied where all levels together give RIGHTS; RET_RIGHT is what was missing. */
 static IrekoCause
 denied(const IrekoTable *table, unsigned rights, unsigned access, unsigned *ret_right)
 {
-    bool ept = is_ept(table), fetch = (access & IREKO_ACCESS_FETCH) != 0;
+    bool ept = ireko_table_is_ept(table), fetch = (access & IREKO_ACCESS_FETCH) != 0;
     bool user = (access & IREKO_ACCESS_USER) != 0 || (table->nested && !ept);
     bool data = (access & (IREKO_ACCESS_READ | IREKO_ACCESS_WRITE)) != 0;
     unsigned fetch_right = ept && user ? IREKO_RIGHT_USER_FETCH : IREKO_RIGHT_FETCH;
@@ -120,9 +99,9 @@ static uint8_t
 denier_of(const IrekoTable *table, const Entries *entries, unsigned lowest, unsigned right)
 {
     for (unsigned level = table->top; level > lowest; level--) {
-        uint64_t raw = entries->raw[level];
-        Entries alone = {.all = raw | table->levels[level].implied, .any = raw};
-        if ((rights_of(table, &alone) & right) == 0)
+        IrekoEntrySum alone = {.all = UINT64_MAX};
+        ireko_entry_add(table, level, entries->raw[level], &alone);
+        if ((ireko_entry_rights(table, &alone) & right) == 0)
             return (uint8_t)level;
     }
     return (uint8_t)lowest;
@@ -154,19 +133,23 @@ page_at(const IrekoTable *table, const IrekoTableLevel *level, uint64_t raw)
     return at;
 }
 
-static bool
-lands(const IrekoTable *table, const Entries *entries, uint64_t address, IrekoWalk *walk)
+void
+ireko_entry_lands(const IrekoTable *table,
+                  unsigned level,
+                  uint64_t raw,
+                  const IrekoEntrySum *sum,
+                  IrekoWalk *ret_walk)
 {
-    const IrekoTableLevel *level = &table->levels[walk->level];
-    bool ept = is_ept(table);
-    walk->page_bytes = (uint64_t)1 << level->shift;
-    walk->at.at = page_at(table, level, walk->raw) | (address & (walk->page_bytes - 1));
-    walk->rights = rights_of(table, entries);
-    walk->accessed = (walk->raw & (ept ? EPT_ACCESSED : ACCESSED)) != 0;
-    walk->dirty = (walk->raw & (ept ? EPT_DIRTY : DIRTY)) != 0;
-    if (ept && !table->ept_dirty)
-        walk->accessed = walk->dirty = false;
-    return true;
+    bool ept = ireko_table_is_ept(table), marks = !ept || table->ept_dirty;
+    *ret_walk = (IrekoWalk){
+        .at = {page_at(table, &table->levels[level], raw)},
+        .page_bytes = (uint64_t)1 << table->levels[level].shift,
+        .raw = raw,
+        .level = (uint8_t)level,
+        .rights = (uint8_t)ireko_entry_rights(table, sum),
+        .accessed = marks && (raw & (ept ? EPT_ACCESSED : ACCESSED)) != 0,
+        .dirty = marks && (raw & (ept ? EPT_DIRTY : DIRTY)) != 0,
+    };
 }
 
 static void
@@ -185,8 +168,7 @@ descend(const IrekoTable *table,
         IrekoWalk *walk)
 {
     uint64_t table_at = table->root.at;
-    entries->all = UINT64_MAX;
-    entries->any = 0;
+    entries->sum = (IrekoEntrySum){.all = UINT64_MAX};
     for (unsigned n = table->top; n > 0; n--) {
         const IrekoTableLevel *level = &table->levels[n];
         IrekoGpa at = {table_at +
@@ -198,23 +180,21 @@ descend(const IrekoTable *table,
             return ends(walk, IREKO_CAUSE_NOT_RAM);
         }
         raw = GUINT64_FROM_LE(raw);
-        bool there = (raw & table->present) != 0;
-        bool page = there && (n == IREKO_LEVEL_PT || (raw & level->large) != 0);
+        bool page = ireko_entry_is_page(table, n, raw);
         record(steps, &(IrekoStep){.entry_at = at,
                                    .raw = raw,
                                    .page_bytes = page ? (uint64_t)1 << level->shift : 0,
                                    .level = (uint8_t)n});
         walk->raw = entries->raw[n] = raw;
-        if (!there)
-            return ends(walk, IREKO_CAUSE_NOT_PRESENT);
-        if ((raw & (page ? level->reserved_page : level->reserved_table)) != 0)
-            return ends(walk, IREKO_CAUSE_RESERVED_BIT);
-        if (is_ept(table) && ept_is_misconfigured(table, raw, page))
-            return ends(walk, IREKO_CAUSE_MISCONFIGURED);
-        entries->all &= raw | level->implied;
-        entries->any |= raw;
-        if (page)
-            return lands(table, entries, address, walk);
+        IrekoCause cause = ireko_entry_cause(table, n, raw, page);
+        if (cause != IREKO_CAUSE_NONE)
+            return ends(walk, cause);
+        ireko_entry_add(table, n, raw, &entries->sum);
+        if (page) {
+            ireko_entry_lands(table, n, raw, &entries->sum, walk);
+            walk->at.at |= address & (walk->page_bytes - 1);
+            return true;
+        }
         table_at = raw & table->table_mask;
     }
     g_assert_not_reached(); /* at the PT's level an entry is a page or ends the walk */
