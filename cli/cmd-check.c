@@ -9,7 +9,7 @@
 #include "cli.h"
 
 typedef struct {
-    gboolean json;
+    gboolean json, here;
     char *need, *root, *cpuid, *record, *explain;
 } Options;
 
@@ -55,6 +55,8 @@ judge(const Options *options, const IrekoHome *home, GError **error)
     g_autoptr(IrekoVerdict) verdict = ireko_check(&order, error);
     if (verdict == NULL)
         return EXIT_NO;
+    if (!options->here && options->root == NULL && options->cpuid == NULL)
+        ireko_lab_check(home, verdict, cli_cancel_fd());
     bool terminal = cli_is_terminal(STDOUT_FILENO);
     const IrekoCheckStyle style = {
         .width = terminal ? cli_columns() : 0, .colour = terminal, .utf8 = g_get_charset(NULL)};
@@ -90,6 +92,7 @@ cmd_check(int argc, char **argv, GError **error)
     Options options = {0};
     const GOptionEntry entries[] = {
         {"json", 0, 0, G_OPTION_ARG_NONE, &options.json, "as ireko.check/1", NULL},
+        {"here", 0, 0, G_OPTION_ARG_NONE, &options.here, "ask no machine that runs here", NULL},
         {"need", 0, 0, G_OPTION_ARG_STRING, &options.need, "'hardware': software is a no", "WORD"},
         {"root", 0, 0, G_OPTION_ARG_FILENAME, &options.root, "judge a recorded host", "DIR"},
         {"cpuid", 0, 0, G_OPTION_ARG_FILENAME, &options.cpuid, "judge a CPUID dump", "FILE"},

@@ -26,7 +26,7 @@ _ireko_labs()
 _ireko_options()
 {
     case $1 in
-    check) echo --json --need --root --cpuid --record --explain ;;
+    check) echo --json --here --need --root --cpuid --record --explain ;;
     up) echo --accel --fresh --dry-run --json ;;
     ps | verify) echo --json ;;
     down | stop) echo --dry-run ;;

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include <ireko/check.h>
 #include <ireko/report.h>
 
 G_BEGIN_DECLS
@@ -120,6 +121,12 @@ ireko_lab_verify(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, G
 /* What up would start on this machine, a command line a machine; free with g_free. */
 char *
 ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GError **error);
+
+/* Asks every machine that runs here, however deep, to check itself as this layer did, and adds what
+ * they say to VERDICT. Takes no longer than half a minute where one does not answer; nothing where
+ * nothing runs. */
+void
+ireko_lab_check(const IrekoHome *home, IrekoVerdict *verdict, int cancel_fd);
 
 /* Ends every machine of the lab on record as NAME and removes all that was made for it. Machines
  * with a user's own disks are asked to shut down first. */

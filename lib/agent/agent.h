@@ -7,6 +7,7 @@
  *
  *     {"op":"facts"}                      {"facts":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
+ *     {"op":"check","within_ms":N}        {"layer":{...}} ... {"done":true}
  *     {"op":"exec","argv":[...]}          {"out":BASE64}, {"err":BASE64} ... {"exit":N}
  *         while it runs: {"in":BASE64}, {"eof":true}
  *     {"op":"stop"}                       {"done":true}, then the machine powers itself off
@@ -35,6 +36,7 @@ G_BEGIN_DECLS
 #define IREKO_AGENT_CHUNK    ((size_t)32 << 10) /* bytes of a piece of exec's input and output */
 #define IREKO_AGENT_ARGV_MAX 1024
 #define IREKO_AGENT_WAIT_MAX ((int64_t)24 * 3600 * 1000) /* ms that a guest may take to end */
+#define IREKO_AGENT_CHECK_MS 600000                      /* the longest that a check may be given */
 
 /* ---- host side: one talk ---- */
 
@@ -53,8 +55,18 @@ ireko_agent_free(IrekoAgent *agent); /* ends the talk; NULL is fine */
 json_t *
 ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
 
-/* Called for each report; what it points to lives until it returns. */
+/* Called for each report (or layer); what it points to lives until it returns. */
 typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
+
+/* Has the machine check itself and the layers inside it (host/inner.h); it is told to be done
+ * WITHIN_MS. False where it was not by DEADLINE: FUNC has had what came. */
+bool
+ireko_agent_check(IrekoAgent *agent,
+                  int64_t within_ms,
+                  IrekoDeadline deadline,
+                  IrekoAgentReportFunc func,
+                  void *data,
+                  GError **error);
 
 /* Has the machine run the guests that SPEC describes (lib/lab's); returns when every one is
  * settled. SILENCE_MS is how long it may say nothing. */
@@ -100,6 +112,13 @@ typedef struct {
     const char *version;
     const char *path;
     json_t *(*facts)(void *data, GError **error);
+    /* Checks itself and the layers inside, all within WITHIN_MS; EMIT as below. */
+    bool (*check)(void *data,
+                  int64_t within_ms,
+                  int cancel_fd,
+                  void (*emit)(void *emit_data, json_t *layer),
+                  void *emit_data,
+                  GError **error);
     /* Runs the guests of SPEC; hands each report (stolen) to EMIT(EMIT_DATA), from any thread. */
     bool (*run)(void *data,
                 const json_t *spec,

@@ -38,6 +38,22 @@ answer_facts(Talk *talk, const json_t *request, GError **error)
     return facts != NULL && say(talk, json_pack("{s:o}", "facts", facts));
 }
 
+static void
+emit_layer(void *data, json_t *layer)
+{
+    (void)say(data, json_pack("{s:o}", "layer", layer));
+}
+
+static bool
+answer_check(Talk *talk, const json_t *request, GError **error)
+{
+    json_int_t within_ms = json_integer_value(json_object_get(request, "within_ms"));
+    bool done =
+        talk->handlers->check(talk->handlers->data, CLAMP(within_ms, 0, IREKO_AGENT_CHECK_MS),
+                              ireko_jsonl_fd(talk->channel), emit_layer, talk, error);
+    return done && say(talk, json_pack("{s:b}", "done", 1));
+}
+
 static bool
 answer_run(Talk *talk, const json_t *request, GError **error)
 {
@@ -122,9 +138,9 @@ static const struct {
     const char *op;
     bool (*answer)(Talk *talk, const json_t *request, GError **error);
 } operations[] = {
-    {"facts", answer_facts},     {"run", answer_run}, {"exec", answer_exec},
-    {"stop", answer_stop},       {"end", answer_end}, {"relay", answer_relay},
-    {"console", answer_console},
+    {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
+    {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
+    {"relay", answer_relay}, {"console", answer_console},
 };
 
 static bool

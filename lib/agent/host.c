@@ -12,6 +12,11 @@
 #define EXEC_SILENCE_MS (24 * 3600 * INT64_C(1000)) /* a command may well say nothing for a day */
 #define HELLO_LINES_MAX 1000 /* leftovers of an earlier talk that are passed over */
 
+typedef struct {
+    IrekoAgentReportFunc func;
+    void *data;
+} Taker;
+
 struct IrekoAgent {
     IrekoJsonl *channel;
     int cancel_fd;
@@ -156,6 +161,45 @@ ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
     return json_incref(facts);
 }
 
+/* Hands each FIELD that comes to FUNC until the agent is done; DEADLINE is for all of it, or, where
+ * there is none, SILENCE_MS for each. */
+static bool
+take_each(IrekoAgent *agent,
+          const char *field,
+          IrekoDeadline deadline,
+          int64_t silence_ms,
+          const Taker *taker,
+          GError **error)
+{
+    for (;;) {
+        IrekoDeadline until =
+            deadline != IREKO_NO_DEADLINE ? deadline : ireko_deadline_in_ms(silence_ms);
+        g_autoptr(json_t) message = next_message(agent, until, error);
+        if (message == NULL)
+            return false;
+        const json_t *value = json_object_get(message, field);
+        if (json_is_object(value))
+            taker->func(taker->data, value);
+        else
+            return json_is_true(json_object_get(message, "done")) || unexpected(field, error);
+    }
+}
+
+bool
+ireko_agent_check(IrekoAgent *agent,
+                  int64_t within_ms,
+                  IrekoDeadline deadline,
+                  IrekoAgentReportFunc func,
+                  void *data,
+                  GError **error)
+{
+    g_autoptr(json_t) request =
+        json_pack("{s:s,s:I}", "op", "check", "within_ms", (json_int_t)within_ms);
+    const Taker taker = {func, data};
+    return ireko_jsonl_send(agent->channel, request, deadline, error) &&
+           take_each(agent, "layer", deadline, 0, &taker, error);
+}
+
 bool
 ireko_agent_run(IrekoAgent *agent,
                 const json_t *spec,
@@ -168,16 +212,8 @@ ireko_agent_run(IrekoAgent *agent,
     json_object_set_new(request, "spec", json_deep_copy(spec));
     if (!ireko_jsonl_send(agent->channel, request, ireko_deadline_in_ms(TALK_DEADLINE_MS), error))
         return false;
-    for (;;) {
-        g_autoptr(json_t) message = next_message(agent, ireko_deadline_in_ms(silence_ms), error);
-        if (message == NULL)
-            return false;
-        const json_t *report = json_object_get(message, "report");
-        if (json_is_object(report))
-            func(data, report);
-        else
-            return json_is_true(json_object_get(message, "done")) || unexpected("report", error);
-    }
+    const Taker taker = {func, data};
+    return take_each(agent, "report", IREKO_NO_DEADLINE, silence_ms, &taker, error);
 }
 
 /* Takes a piece of standard input, or its end, into WAITING as a message's line. */

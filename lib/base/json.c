@@ -170,3 +170,56 @@ ireko_json_clipped(const char *text, size_t max)
     }
     return json_string(safe);
 }
+
+static bool
+is_word(const char *name)
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    return name[strspn(name, letters)] == '\0';
+}
+
+static json_t *
+safe_list(const json_t *list, unsigned depth_max)
+{
+    json_t *copy = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        if (json_array_append_new(copy, ireko_json_safe(json_array_get(list, i), depth_max)) == 0)
+            continue;
+        json_decref(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+static json_t *
+safe_object(const json_t *object, unsigned depth_max)
+{
+    json_t *copy = json_object();
+    const char *name = NULL;
+    json_t *value = NULL;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (!is_word(name) ||
+            json_object_set_new(copy, name, ireko_json_safe(value, depth_max)) == 0)
+            continue;
+        json_decref(copy);
+        return NULL;
+    }
+    return copy;
+}
+
+json_t *
+ireko_json_safe(const json_t *value, unsigned depth_max)
+{
+    if (json_is_array(value) || json_is_object(value)) {
+        if (depth_max == 0)
+            return NULL;
+        return json_is_array(value) ? safe_list(value, depth_max - 1)
+                                    : safe_object(value, depth_max - 1);
+    }
+    if (!json_is_string(value))
+        return json_deep_copy(value);
+    g_autofree char *safe = ireko_text_safe(json_string_value(value), json_string_length(value));
+    return json_string(g_strdelimit(safe, "\n\t", ' '));
+}

@@ -70,3 +70,9 @@ ireko_json_texts(IrekoJsonReader *reader, const char *key, size_t max, size_t te
  * for NULL. So what this side writes is never what the other side refuses. */
 json_t *
 ireko_json_clipped(const char *text, size_t max);
+
+/* A copy of VALUE, whatever it is, with each text in it safe to print on one line, and without the
+ * fields whose names are no words. NULL where it is nested deeper than DEPTH_MAX. A new reference.
+ */
+json_t *
+ireko_json_safe(const json_t *value, unsigned depth_max);

@@ -151,3 +151,15 @@ ireko_text_is_name(const char *name)
     }
     return true;
 }
+
+bool
+ireko_text_is_path(const char *path, unsigned most)
+{
+    g_auto(GStrv) names = g_strsplit(path, "/", (int)most + 1);
+    unsigned count = g_strv_length(names);
+    for (unsigned i = 0; i < count; i++) {
+        if (!ireko_text_is_name(names[i]))
+            return false;
+    }
+    return count > 0 && count <= most;
+}

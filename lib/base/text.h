@@ -41,3 +41,7 @@ ireko_text_size(uint64_t bytes);
  * a dot or a hyphen. */
 bool
 ireko_text_is_name(const char *name);
+
+/* Whether PATH is one to MOST such names with a slash between them. */
+bool
+ireko_text_is_path(const char *path, unsigned most);

@@ -40,6 +40,7 @@ struct IrekoVerdict {
     char *levels_why;
     GPtrArray *unread;   /* char *: what could not be read, and why */
     GPtrArray *findings; /* IrekoFinding */
+    GPtrArray *inner;    /* IrekoInner: the layers inside, where they were asked */
 };
 
 /* Fills links, cause and kvm_cause. */

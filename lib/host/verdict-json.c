@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "host/inner.h"
 #include "host/judge.h"
 
 #define TEXT_MAX ((size_t)4 << 10)
@@ -215,19 +216,34 @@ qemu_json(const IrekoQemuFact *qemu)
                      read_json(qemu->tcg_vmx));
 }
 
-char *
-ireko_verdict_to_json(const IrekoVerdict *verdict)
+static json_t *
+layers_json(const IrekoVerdict *verdict)
+{
+    json_t *list = json_array();
+    for (guint i = 0; i < verdict->inner->len; i++)
+        (void)json_array_append_new(list, ireko_inner_to_json(verdict->inner->pdata[i]));
+    return list;
+}
+
+json_t *
+ireko_verdict_json(const IrekoVerdict *verdict)
 {
     const IrekoFacts *facts = verdict->facts;
     const IrekoSurvey *survey = verdict->survey;
-    json_t *object = json_pack(
-        "{s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "schema",
-        "ireko.check/1", "verdict", verdict->word, "cause", text(verdict->cause), "levels_below",
-        verdict->levels_below, "levels_why", verdict->levels_why, "links", links_json(verdict),
-        "cpu", cpu_json(facts), "above", above_json(facts, survey), "accelerators",
-        accelerators_json(verdict), "fix", fix_json(verdict), "findings", findings_json(verdict),
-        "unread", texts(verdict->unread), "qemu", qemu_json(&survey->qemu), "host",
-        host_json(facts, survey));
+    return json_pack("{s:s, s:s, s:o, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}",
+                     "schema", "ireko.check/1", "verdict", verdict->word, "cause",
+                     text(verdict->cause), "levels_below", verdict->levels_below, "levels_why",
+                     verdict->levels_why, "links", links_json(verdict), "cpu", cpu_json(facts),
+                     "above", above_json(facts, survey), "accelerators", accelerators_json(verdict),
+                     "fix", fix_json(verdict), "findings", findings_json(verdict), "unread",
+                     texts(verdict->unread), "qemu", qemu_json(&survey->qemu), "host",
+                     host_json(facts, survey), "layers", layers_json(verdict));
+}
+
+char *
+ireko_verdict_to_json(const IrekoVerdict *verdict)
+{
+    json_t *object = ireko_verdict_json(verdict);
     char *dumped = json_dumps(object, JSON_INDENT(2));
     json_decref(object);
     char *result = g_strdup(dumped);

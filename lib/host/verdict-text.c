@@ -2,6 +2,7 @@
  * do, what else is worth knowing, what could not be read. */
 #include <string.h>
 
+#include "host/inner.h"
 #include "host/judge.h"
 
 #define NAME_COLUMNS 11 /* of a link or a fact, and a blank */
@@ -191,6 +192,66 @@ add_remedy(Page *page, const IrekoVerdict *verdict)
                            verdict->cause);
 }
 
+/* What INNER comes to, on a line. */
+static char *
+describe_inner(const IrekoInner *inner)
+{
+    if (inner->message != NULL)
+        return g_strdup_printf("did not answer: %s", inner->message);
+    GString *text = g_string_new(inner->word);
+    if (inner->levels_below >= 0)
+        g_string_append_printf(text, ", %d%s below", inner->levels_below,
+                               inner->levels_below >= 2 ? " or more" : "");
+    if (inner->cause != NULL)
+        g_string_append_printf(text, "; %s", inner->cause);
+    if (inner->link != NULL)
+        g_string_append_printf(text, " at %s: %s", inner->link,
+                               inner->evidence != NULL ? inner->evidence : "?");
+    return g_string_free(text, FALSE);
+}
+
+static const char *
+inner_mark(const Page *page, const IrekoInner *inner, Ink *ret_ink)
+{
+    bool none = g_strcmp0(inner->word, "none") == 0;
+    IrekoLinkState state = inner->message != NULL ? IREKO_LINK_UNKNOWN
+                           : none                 ? IREKO_LINK_BROKEN
+                                                  : IREKO_LINK_OK;
+    const char *mark = link_mark(page, state, ret_ink);
+    if (none || g_strcmp0(inner->word, "software") == 0)
+        *ret_ink = YELLOW; /* a machine need not be meant to have guests */
+    return mark;
+}
+
+/* As many labs as there are among the layers inside. */
+static bool
+has_labs(const IrekoVerdict *verdict)
+{
+    const IrekoInner *first = verdict->inner->pdata[0];
+    const IrekoInner *last = verdict->inner->pdata[verdict->inner->len - 1];
+    return g_strcmp0(first->lab, last->lab) != 0; /* they are sorted */
+}
+
+static void
+add_inner(Page *page, const IrekoVerdict *verdict)
+{
+    if (verdict->inner->len == 0)
+        return;
+    add_heading(page, "The layers inside");
+    bool labs = has_labs(verdict);
+    for (guint i = 0; i < verdict->inner->len; i++) {
+        const IrekoInner *inner = verdict->inner->pdata[i];
+        Ink ink = PLAIN;
+        const char *mark = inner_mark(page, inner, &ink);
+        g_autofree char *name =
+            labs ? g_strconcat(inner->lab, ":", inner->path, NULL) : g_strdup(inner->path);
+        g_autofree char *words = describe_inner(inner);
+        g_string_append_printf(page->text, "  %s%s%s %s\n      ", ink_code(page, ink), mark,
+                               ink_end(page, ink), name);
+        add_wrapped(page, 6, words);
+    }
+}
+
 static void
 add_findings(Page *page, const IrekoVerdict *verdict)
 {
@@ -283,6 +344,7 @@ ireko_verdict_to_text(const IrekoVerdict *verdict, const IrekoCheckStyle *style)
     add_headline(&page, verdict);
     add_chain(&page, verdict);
     add_remedy(&page, verdict);
+    add_inner(&page, verdict);
     add_findings(&page, verdict);
     add_host(&page, verdict);
     add_unread(&page, verdict);

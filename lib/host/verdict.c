@@ -14,6 +14,7 @@
 
 #include <string.h>
 
+#include "host/inner.h"
 #include "host/judge.h"
 
 #define REMEDY_KEYS_MAX 10
@@ -35,6 +36,12 @@ ireko_link_state_name(IrekoLinkState state)
 }
 
 static void
+free_inner(void *data)
+{
+    ireko_inner_free(data);
+}
+
+static void
 free_link(void *data)
 {
     IrekoLink *link = data;
@@ -53,6 +60,7 @@ ireko_verdict_free(IrekoVerdict *verdict)
     g_free(verdict->levels_why);
     g_ptr_array_unref(verdict->unread);
     g_ptr_array_unref(verdict->findings);
+    g_ptr_array_unref(verdict->inner);
     g_free(verdict);
 }
 
@@ -142,6 +150,7 @@ ireko_verdict_new(IrekoFacts *facts, IrekoSurvey *survey)
     verdict->links = g_ptr_array_new_with_free_func(free_link);
     verdict->unread = g_ptr_array_new_with_free_func(g_free);
     verdict->findings = ireko_findings_new();
+    verdict->inner = g_ptr_array_new_with_free_func(free_inner);
     ireko_verdict_judge_links(verdict);
 
     bool on_kvm = facts->kvm.usable && facts->hv != IREKO_HV_NONE && is_link_ok(verdict, "nested");

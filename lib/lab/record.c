@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/inside.h"
 #include "lab/layer.h"
 #include "nest/nest.h"
 
@@ -173,16 +174,7 @@ char **
 ireko_record_alive(const IrekoHome *home, const char *name)
 {
     g_autofree char *run = ireko_record_run_folder(home, name);
-    g_autoptr(GPtrArray) alive = g_ptr_array_new();
-    g_autoptr(GDir) folder = g_dir_open(run, 0, NULL);
-    for (const char *entry; folder != NULL && (entry = g_dir_read_name(folder)) != NULL;) {
-        g_autofree char *machine = g_build_filename(run, entry, NULL);
-        g_autoptr(IrekoVm) vm = ireko_vm_attach(ireko_engine_chosen(), machine, NULL);
-        if (vm != NULL)
-            g_ptr_array_add(alive, g_strdup(entry));
-    }
-    g_ptr_array_add(alive, NULL);
-    return (char **)g_ptr_array_free(g_steal_pointer(&alive), FALSE);
+    return ireko_inside_alive(ireko_engine_chosen(), run);
 }
 
 bool

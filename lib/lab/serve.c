@@ -11,12 +11,12 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/end.h"
+#include "lab/inside.h"
 #include "lab/layer.h"
 #include "lab/spec.h"
 
-#define GUESTS_FOLDER "/run/ireko/nest"
-#define CMDLINE_MAX   ((size_t)64 << 10)
-#define PATH_OPTION   "ireko.path="
+#define CMDLINE_MAX ((size_t)64 << 10)
+#define PATH_OPTION "ireko.path="
 
 static const IrekoFacts *
 facts_of(IrekoServer *server, GError **error)
@@ -37,9 +37,45 @@ give_facts(void *data, GError **error)
 }
 
 typedef struct {
-    void (*emit)(void *data, json_t *report);
+    void (*emit)(void *data, json_t *object);
     void *data;
 } Outlet;
+
+static void
+send_layer(void *data, IrekoInner *inner)
+{
+    const Outlet *outlet = data;
+    g_autoptr(IrekoInner) owned = inner;
+    outlet->emit(outlet->data, ireko_inner_to_json(owned));
+}
+
+static bool
+check_layers(void *data,
+             int64_t within_ms,
+             int cancel_fd,
+             void (*emit)(void *emit_data, json_t *layer),
+             void *emit_data,
+             GError **error)
+{
+    const IrekoServer *server = data;
+    const IrekoCheckOrder order = {.cache = server->folder};
+    g_autoptr(IrekoVerdict) verdict = ireko_check(&order, error);
+    if (verdict == NULL)
+        return false;
+    Outlet outlet = {.emit = emit, .data = emit_data};
+    send_layer(&outlet, ireko_inner_of(server->path, verdict));
+    const IrekoInside inside = {
+        .engine = ireko_engine_chosen(),
+        .folder = server->folder,
+        .path = server->path,
+        .within_ms = within_ms,
+        .cancel_fd = cancel_fd,
+        .take = send_layer,
+        .data = &outlet,
+    };
+    ireko_inside_ask(&inside);
+    return true;
+}
 
 static void
 send_report(void *data, const IrekoReport *report)
@@ -133,9 +169,8 @@ power_off(void *data, GError **error)
     return false;
 }
 
-/* This machine's path in its nest, from the kernel's command line. */
-static char *
-own_path(void)
+char *
+ireko_serve_own_path(void)
 {
     g_autofree char *line = ireko_file_read(AT_FDCWD, "/proc/cmdline", CMDLINE_MAX, NULL, NULL);
     g_auto(GStrv) words = g_strsplit(line != NULL ? g_strstrip(line) : "", " ", -1);
@@ -153,6 +188,7 @@ ireko_server_handlers(IrekoServer *server)
         .version = server->version,
         .path = server->path,
         .facts = give_facts,
+        .check = check_layers,
         .run = run_guests,
         .connect = connect_guest,
         .stop = power_off,
@@ -164,8 +200,8 @@ ireko_server_handlers(IrekoServer *server)
 bool
 ireko_lab_serve_agent(const char *version, GError **error)
 {
-    g_autofree char *path = own_path();
-    IrekoServer server = {.version = version, .path = path, .folder = GUESTS_FOLDER};
+    g_autofree char *path = ireko_serve_own_path();
+    IrekoServer server = {.version = version, .path = path, .folder = IREKO_SERVE_FOLDER};
     const IrekoAgentHandlers handlers = ireko_server_handlers(&server);
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
 }

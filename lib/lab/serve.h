@@ -16,6 +16,13 @@ typedef struct {
     GMutex starting;     /* one `run` at a time: two would start the same machines */
 } IrekoServer;
 
+#define IREKO_SERVE_FOLDER "/run/ireko/nest" /* of the guests, inside a machine */
+
+/* This machine's path in its nest, from the kernel's command line: "" where it is not in one. Free
+ * with g_free. */
+char *
+ireko_serve_own_path(void);
+
 /* The handlers for SERVER, which outlives them; its mutexes are initialised by zeros. */
 IrekoAgentHandlers
 ireko_server_handlers(IrekoServer *server);

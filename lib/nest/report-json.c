@@ -137,18 +137,6 @@ take_seconds(IrekoJsonReader *reader, const char *key)
     return -1;
 }
 
-static bool
-is_path(const char *path)
-{
-    g_auto(GStrv) segments = g_strsplit(path, "/", IREKO_PATH_DEPTH_MAX + 1);
-    guint count = g_strv_length(segments);
-    for (guint i = 0; i < count; i++) {
-        if (!ireko_text_is_name(segments[i]))
-            return false;
-    }
-    return count > 0 && count <= IREKO_PATH_DEPTH_MAX;
-}
-
 static IrekoState
 take_state(IrekoJsonReader *reader)
 {
@@ -222,7 +210,7 @@ ireko_report_from_json(const json_t *object, GError **error)
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
     IrekoJsonReader reader = ireko_json_reader(object, "report");
     g_autofree char *path = ireko_json_text(&reader, "path", PATH_MAX_BYTES);
-    if (path != NULL && !is_path(path))
+    if (path != NULL && !ireko_text_is_path(path, IREKO_PATH_DEPTH_MAX))
         ireko_json_reader_fail(&reader, "path", "a machine's path");
     unsigned level = (unsigned)ireko_json_count(&reader, "level", IREKO_PATH_DEPTH_MAX);
 

@@ -2,6 +2,9 @@
 
 ireko.fake in a .vmx tells the fake machine how (tests/fake/fake-guest.c)."""
 
+import json
+import time
+
 from harness import Machine, Place, by_path, main
 
 # fault, state of the machine, words of its message, (check, cause) that fails, its guests come up
@@ -72,6 +75,34 @@ def test_fault(place, fault, state, message, broken, goes_on):
         place.assert_nothing_left()
 
 
+def test_check(place, fault, *_):
+    """check names a layer that does not answer, in time, and has what all others say."""
+    for level in (1, 2, 3):
+        place.nest("up", lab_with(place, fault, level), expect=None)
+        began = time.monotonic()
+        found = json.loads(place.ireko("check", "--json", expect=None).stdout)
+        assert time.monotonic() - began < 5
+        layers = {layer["path"]: layer for layer in found["layers"]}
+        running = {path for path in GOOD + BAD[:level]
+                   if path != BAD[level - 1] or not fault.startswith("die")}
+        assert set(layers) == running, (level, set(layers) ^ running)
+        for path, layer in layers.items():
+            silent = path == BAD[level - 1]
+            assert (layer["verdict"] is None) == (layer["message"] is not None) == silent, layer
+        place.ireko("down", "mixed")
+        place.assert_nothing_left()
+
+
+def test_check_of_a_liar(place):
+    """A machine tells in its check of itself, once, and of nobody else."""
+    for level in (1, 2):
+        place.nest("up", lab_with(place, "lies-in-check", level))
+        found = json.loads(place.ireko("check", "--json", expect=None).stdout)
+        told = [layer["path"] for layer in found["layers"]]
+        assert sorted(told) == sorted(GOOD + BAD[:level]), told
+        place.ireko("down", "mixed")
+
+
 def test_leaf_without_answer(place):
     """A silent leaf's last console lines are shown, and the others are proven."""
     lab = lab_with(place, "silent", 3)
@@ -132,5 +163,6 @@ def test_mended(place):
     place.ireko("down", "mixed")
 
 main([(test_fault, *fault) for fault in FAULTS] +
-     [test_leaf_without_answer, test_leak, test_dies_in_run, test_all_at_once, test_mended],
+     [(test_check, *fault) for fault in FAULTS if fault[1] == "failed"] +
+     [test_check_of_a_liar, test_leaf_without_answer, test_leak, test_dies_in_run, test_all_at_once, test_mended],
      lambda: Place().fake("0.02"))

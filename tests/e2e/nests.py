@@ -1,5 +1,6 @@
 """Whole nests of fake machines: what up, ps, verify, exec, console and down say and do."""
 
+import json
 import os
 import re
 
@@ -235,6 +236,27 @@ def test_lost_features(place):
     place.ireko("down", "deep")
 
 
+def test_check(place):
+    """check asks every layer inside, however deep, in the order of the tree; --here asks none."""
+    for name in ("one", "two"):
+        place.nest("up", place.lab(name, *workshop()))
+    found = json.loads(place.ireko("check", "--json", expect=None).stdout)
+    layers = found["layers"]
+    assert [(layer["lab"], layer["path"]) for layer in layers] == \
+        [(name, path) for name in ("one", "two") for path in PATHS]
+    for layer in layers:
+        assert layer["level"] == layer["path"].count("/") + 1 and layer["message"] is None
+        assert layer["schema"] == "ireko.check/1" and "layers" not in layer
+        for field in ("verdict", "cause", "links", "cpu", "above", "host"):
+            assert layer[field] == found[field] or field == "host", (layer["path"], field)
+    said = place.ireko("check", expect=None).stdout
+    assert said.index(" one:esxi01\n") < said.index("two:esxi01/esxi02/linux\n")
+    for words in (("--here",), ("--root", os.path.join(TOP, "tests", "hosts", "intel-metal"))):
+        assert json.loads(place.ireko("check", "--json", *words, expect=None).stdout)["layers"] == []
+    place.ireko("down", "one")
+    place.ireko("down", "two")
+
+
 def test_dry_run(place):
     """--dry-run of up, run and down says what it would do and changes nothing."""
     lab = place.lab("deep", *workshop())
@@ -360,6 +382,6 @@ def test_vhv_off(place):
 
 if __name__ == "__main__":
     main([test_depth_three, test_words, test_count, test_deepest, test_exec, test_many_talks,
-          test_console, test_up_twice, test_fresh, test_lost_features, test_dry_run, test_stop_and_start,
+          test_console, test_up_twice, test_fresh, test_lost_features, test_check, test_dry_run, test_stop_and_start,
           test_start_of_one_among_others, test_two_labs,
           test_changed_definition, test_run, test_vhv_off], lambda: Place().fake("1"))

@@ -101,6 +101,21 @@ def clocks_keep_time(place):
         assert 0.8 * (again - asked) < after - before < 1.2 * (ended - began), f"{path}: {after - before} s"
 
 
+def check_judges_each_layer(place):
+    """One command: this layer, and each inside it with what it is and why it is no more."""
+    found = json.loads(place.ireko("check", "--json", expect=None).stdout)
+    layers = {layer["path"]: layer for layer in found["layers"]}
+    assert list(layers) == PATHS, found["layers"]
+    for path in PATHS[:2]:
+        assert layers[path]["verdict"] == "hardware" and layers[path]["cause"] is None, layers[path]
+        assert all(link["state"] == "ok" for link in layers[path]["links"]
+                   if link["link"] in ("cpu", "module", "nested", "device", "permission", "probe"))
+    leaf = layers[PATHS[2]]
+    assert (leaf["verdict"], leaf["cause"], leaf["links"][0]["state"]) == ("none", "vhv-off", "broken")
+    inside = place.ireko("exec", PATHS[0], "--", "ireko", "check", expect=0).stdout
+    assert f" {PATHS[1]}\n" in inside and f" {PATHS[2]}\n" in inside, inside
+
+
 def test_workshop(place):
     """The workshop: every promise held three hypervisors deep; asked, killed, repaired, ended."""
     nest = json.loads(up(place, WORKSHOP, "--json").stdout)
@@ -110,6 +125,7 @@ def test_workshop(place):
     check_workshop(place.nest("verify", "workshop"))
     check_workshop(place.nest("ps"))
     exec_at_each_depth(place)
+    check_judges_each_layer(place)
     clocks_keep_time(place)
     console_answers(place, PATHS[2])
     again = place.nest("up", WORKSHOP)

@@ -120,6 +120,24 @@ die_in_run(void *data,
     _exit(1);
 }
 
+/* Tells of itself, and of what is none of its own. */
+static bool
+lie_in_check(void *data,
+             int64_t within_ms,
+             int cancel_fd,
+             void (*emit)(void *emit_data, json_t *layer),
+             void *emit_data,
+             GError **error)
+{
+    (void)within_ms, (void)cancel_fd, (void)error;
+    const IrekoServer *server = data;
+    g_autofree char *neighbour = g_strconcat(server->path, "s", NULL);
+    const char *const paths[] = {server->path, server->path, neighbour, "somebody/else", "../x"};
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
+        emit(emit_data, json_pack("{s:s,s:s}", "path", paths[i], "verdict", "hardware"));
+    return true;
+}
+
 static void
 babble(int fd)
 {
@@ -356,5 +374,7 @@ main(int argc, char **argv)
     guest.handlers.stop = power_off;
     if (misbehaves("dies-in-run"))
         guest.handlers.run = die_in_run;
+    if (misbehaves("lies-in-check"))
+        guest.handlers.check = lie_in_check;
     serve_for_ever(outer_fd); /* SIGTERM and SIGUSR1 end it by themselves */
 }

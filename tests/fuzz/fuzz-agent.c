@@ -49,6 +49,20 @@ read_spec(void *data,
     return true;
 }
 
+static bool
+check_nothing(void *data,
+              int64_t within_ms,
+              int cancel_fd,
+              void (*emit)(void *emit_data, json_t *layer),
+              void *emit_data,
+              GError **error)
+{
+    (void)data, (void)cancel_fd, (void)error;
+    g_assert_true(within_ms >= 0 && within_ms <= IREKO_AGENT_CHECK_MS);
+    emit(emit_data, json_object());
+    return true;
+}
+
 static int
 connect_nobody(void *data, const char *name, const char *channel, int *ret_hold, GError **error)
 {
@@ -81,6 +95,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .version = "fuzz",
         .path = "a/b",
         .facts = give_facts,
+        .check = check_nothing,
         .run = read_spec,
         .connect = connect_nobody,
         .stop = stop_never,

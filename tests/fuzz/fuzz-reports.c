@@ -1,4 +1,4 @@
-/* Fuzz target: whatever line an agent answers with, it is a report, facts, or an error in words;
+/* Fuzz target: whatever line an agent answers with, it is a report, facts, a layer or an error;
  * what was taken is written and read again as the same. */
 #include <glib.h>
 #include <stdint.h>
@@ -6,6 +6,7 @@
 
 #include "base/jsonl.h"
 #include "host/facts.h"
+#include "host/inner.h"
 #include "nest/nest.h"
 
 int
@@ -52,6 +53,22 @@ take_facts(const json_t *object)
     g_assert_true(json_equal(first, second));
 }
 
+static void
+take_layer(const json_t *object)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(IrekoInner) inner = ireko_inner_from_json(object, &error);
+    if (inner == NULL) {
+        assert_refused(&error);
+        return;
+    }
+    g_autoptr(json_t) first = ireko_inner_to_json(inner);
+    g_autoptr(IrekoInner) again = ireko_inner_from_json(first, &error);
+    g_assert_no_error(error);
+    g_autoptr(json_t) second = ireko_inner_to_json(again);
+    g_assert_true(json_equal(first, second));
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -63,5 +80,6 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     take_report(json_object_get(message, "report"));
     take_facts(json_object_get(message, "facts"));
+    take_layer(json_object_get(message, "layer"));
     return 0;
 }

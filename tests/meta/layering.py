@@ -33,7 +33,7 @@ OPEN = {
     "base": None,
     "vmx": [],
     "machine": ["machine/machine.h", "machine/address.h"],
-    "host": ["host/facts.h", "host/survey.h", "host/verdict.h"],
+    "host": ["host/facts.h", "host/survey.h", "host/verdict.h", "host/inner.h"],
     "nest": ["nest/nest.h"],
     "qmp": ["qmp/qmp.h"],
     "engine": ["engine/engine.h", "engine/qemu/argv.h"],
@@ -56,7 +56,7 @@ PUBLIC = {
     "ireko/preset.h": ["vmx"],
     "ireko/check.h": ["host", "lab"],
     "ireko/convert.h": ["convert"],
-    "ireko/report.h": ["nest", "lab"],
+    "ireko/report.h": ["host", "nest", "lab"],
     "ireko/image.h": ["image", "lab"],
     "ireko/lab.h": ["lab"],
 }

@@ -47,6 +47,24 @@ run_two(void *data,
     return true;
 }
 
+/* Tells how long it was given, of itself and of a layer inside; then hangs for as long as asked. */
+static bool
+check_two(void *data,
+          int64_t within_ms,
+          int cancel_fd,
+          void (*emit)(void *emit_data, json_t *layer),
+          void *emit_data,
+          GError **error)
+{
+    (void)data, (void)error;
+    g_autofree char *path = g_strdup_printf("a/%d", (int)within_ms);
+    emit(emit_data, json_pack("{s:s}", "path", "a"));
+    emit(emit_data, json_pack("{s:s}", "path", path));
+    struct pollfd host = {.fd = cancel_fd, .events = POLLIN};
+    (void)poll(&host, 1, within_ms == 1 ? PATIENCE_MS : 0);
+    return true;
+}
+
 static bool
 stop_now(void *data, GError **error)
 {
@@ -114,6 +132,7 @@ start_layer(const char *path, Layer **ret_layer)
     layer->handlers = (IrekoAgentHandlers){.version = "1",
                                            .path = path,
                                            .facts = give_facts,
+                                           .check = check_two,
                                            .run = run_two,
                                            .connect = connect_guest,
                                            .stop = stop_now,
@@ -157,6 +176,22 @@ test_facts_and_reports_arrive(void)
     g_autoptr(json_t) spec = json_object();
     g_assert_true(ireko_agent_run(agent, spec, PATIENCE_MS, count_report, paths, &error));
     g_assert_cmpstr(paths->str, ==, "a/ba/c");
+}
+
+static void
+test_layers_arrive_though_one_hangs(void)
+{
+    g_autoptr(IrekoAgent) agent = talk_to_a();
+    g_autoptr(GError) error = NULL;
+    g_autoptr(GString) paths = g_string_new(NULL);
+    g_assert_true(ireko_agent_check(agent, 7, ireko_deadline_in_ms(PATIENCE_MS), count_report,
+                                    paths, &error));
+    g_assert_cmpstr(paths->str, ==, "aa/7");
+    g_string_truncate(paths, 0);
+    g_assert_false(
+        ireko_agent_check(agent, 1, ireko_deadline_in_ms(100), count_report, paths, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT);
+    g_assert_cmpstr(paths->str, ==, "aa/1");
 }
 
 static void
@@ -342,6 +377,7 @@ main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* as every program that links lib/agent does */
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/agent/facts-and-reports-arrive", test_facts_and_reports_arrive);
+    g_test_add_func("/agent/layers-arrive-though-one-hangs", test_layers_arrive_though_one_hangs);
     g_test_add_func("/agent/an-error-keeps-its-code-and-loses-its-escapes",
                     test_an_error_keeps_its_code_and_loses_its_escapes);
     g_test_add_func("/agent/a-relay-reaches-the-layer-inside",
