@@ -28,6 +28,7 @@ ireko_drive_free(IrekoDrive *drive)
     if (drive == NULL)
         return;
     g_free(drive->path);
+    g_free(drive->base);
     g_free(drive);
 }
 
@@ -51,6 +52,12 @@ ireko_engine_probe(const IrekoEngine *engine, char **ret_version, GError **error
     if (ret_version != NULL)
         *ret_version = g_steal_pointer(&version);
     return true;
+}
+
+char *
+ireko_engine_identity(const IrekoEngine *engine)
+{
+    return engine->identity();
 }
 
 bool

@@ -39,6 +39,8 @@ typedef struct {
     const char *format; /* of QEMU's block layer: "raw", "vmdk", "qcow2" ... or "host_device" */
     bool read_only;
     bool made; /* by ireko, for this machine: nobody misses what is in it */
+    char *base; /* what PATH, a qcow2, is written over: read and never written; NULL: nothing */
+    const char *base_format;
 } IrekoDrive;
 
 void
@@ -48,6 +50,9 @@ ireko_drive_free(IrekoDrive *drive);
 typedef struct {
     int ram_fd;   /* its memory; -1: that is in the state */
     int state_fd; /* its vCPUs and devices: QEMU's migration stream */
+    /* The addresses that its cards were made with, in the order of the machine's; NULL behind the
+     * last. They are part of the state: what the guest goes by is changed from inside. */
+    const char *const *macs;
 } IrekoFrozen;
 
 typedef struct {
@@ -83,6 +88,24 @@ ireko_engine_survey_qemu(const char *cache, IrekoQemuFact *ret_fact);
 /* Whether machines boot the files of a built-in image; else its name alone is enough. */
 bool
 ireko_engine_boots_images(const IrekoEngine *engine);
+
+/* A text that changes when the program that runs the machines is another one; free with g_free;
+ * NULL where there is none. */
+char *
+ireko_engine_identity(const IrekoEngine *engine);
+
+/* The address of the machine's card NUMBER (of its nics): the .vmx's, or one that is always the
+ * same for this card of this machine and no other. Free with g_free. */
+char *
+ireko_spec_mac(const IrekoSpec *spec, unsigned number);
+
+/* The machine's UUID, as 8-4-4-4-12: the .vmx's, or one that is its own. Free with g_free. */
+char *
+ireko_spec_uuid(const IrekoSpec *spec);
+
+/* A name of COUNT hex digits that is always the same for this PART of this machine and no other. */
+char *
+ireko_spec_name(const IrekoSpec *spec, const char *part, unsigned count);
 
 /* The command line that start would use, for people and for golden tests; NULL with an error where
  * the machine cannot be carried. Free with g_strfreev. */

@@ -13,6 +13,9 @@ struct IrekoEngine {
     /* As ireko_engine_probe; RET_VERSION is never NULL. */
     bool (*probe)(char **ret_version, GError **error);
 
+    /* As ireko_engine_identity. */
+    char *(*identity)(void);
+
     /* As ireko_engine_plan. */
     char **(*plan)(const IrekoSpec *spec, GError **error);
 

@@ -34,6 +34,12 @@ probe(char **ret_version, GError **error)
     return true;
 }
 
+static char *
+identity(void)
+{
+    return g_strdup(g_getenv(PROGRAM_VAR));
+}
+
 /* PROGRAM --id ID --vmx FILE --accel kvm|tcg --hv none|svm|vmx [--kernel FILE --append TEXT] and
  * --disk DEVICE PATH for each. */
 static char **
@@ -96,6 +102,7 @@ press_power(const IrekoProcess *process, int dir_fd, GError **error)
 const IrekoEngine ireko_engine_fake = {
     .name = "fake",
     .probe = probe,
+    .identity = identity,
     .plan = plan,
     .await = await,
     .press_power = press_power,

@@ -20,8 +20,6 @@
 
 #define VNC_PORT_FIRST 5900 /* QEMU counts displays from here */
 #define SERIALS_MAX    4    /* of a PC */
-#define MAC_DIGITS     6
-#define VMWARE_OUI     "00:0c:29" /* of the addresses that VMware makes up */
 
 G_STATIC_ASSERT(IREKO_PROCESS_FD_AGENT + IREKO_ENGINE_AGENT_PORTS == IREKO_PROCESS_FD_DIR);
 
@@ -50,14 +48,6 @@ ireko_qemu_escape(const char *text)
 {
     g_auto(GStrv) parts = g_strsplit(text, ",", -1);
     return g_strjoinv(",,", parts);
-}
-
-char *
-ireko_qemu_stable_name(const IrekoSpec *spec, const char *part, unsigned count)
-{
-    g_autofree char *whole = g_strdup_printf("%s/%s", spec->id, part);
-    g_autofree char *hash = g_compute_checksum_for_string(G_CHECKSUM_SHA256, whole, -1);
-    return g_strndup(hash, count);
 }
 
 bool
@@ -168,8 +158,9 @@ add_board(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
     ireko_qemu_add(argv, "-m", "%uM", m->memory_mib);
     add_memory(argv, spec, host);
     ireko_qemu_add(argv, "-rtc", "base=utc");
-    if (m->uuid != NULL)
-        ireko_qemu_add(argv, "-uuid", "%s", m->uuid);
+    g_autofree char *uuid = host->by_hand == NULL ? ireko_spec_uuid(spec) : g_strdup(m->uuid);
+    if (uuid != NULL)
+        ireko_qemu_add(argv, "-uuid", "%s", uuid);
 }
 
 static void
@@ -225,20 +216,16 @@ ireko_qemu_nic_model(IrekoNicModel model)
     return models[model];
 }
 
-static char *
-made_up_mac(const IrekoSpec *spec, const char *name)
-{
-    g_autofree char *digits = ireko_qemu_stable_name(spec, name, MAC_DIGITS);
-    return g_strdup_printf(VMWARE_OUI ":%.2s:%.2s:%.2s", digits, digits + 2, digits + 4);
-}
-
 /* Only NAT leads out. A hub of its own joins the card to nothing, and the guest still finds a card
  * with a link. */
 static void
-add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
+add_nic(GPtrArray *argv, const IrekoSpec *spec, unsigned number)
 {
+    const IrekoNic *nic = g_ptr_array_index(spec->machine->nics, number);
     g_autofree char *name = g_strdup_printf("ethernet%u", nic->index);
-    g_autofree char *made_up = nic->mac == NULL ? made_up_mac(spec, name) : NULL;
+    bool frozen = spec->from != NULL && spec->from->macs != NULL;
+    g_autofree char *mac =
+        frozen ? g_strdup(spec->from->macs[number]) : ireko_spec_mac(spec, number);
     if (nic->connection == IREKO_CONNECT_NAT && nic->start_connected)
         ireko_qemu_add(argv, "-netdev", "user,id=net%u", nic->index);
     else
@@ -247,7 +234,7 @@ add_nic(GPtrArray *argv, const IrekoSpec *spec, const IrekoNic *nic)
      * waits for a network boot. */
     ireko_qemu_add(argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=",
                    ireko_qemu_nic_model(nic->model), name, IREKO_SLOT_ETHERNET + nic->index,
-                   nic->index, made_up != NULL ? made_up : nic->mac);
+                   nic->index, mac);
 }
 
 /* ---- serial ports and the agent ---- */
@@ -464,7 +451,7 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
     if (!add_boot(argv, spec, host, error) || !ireko_qemu_add_disks(argv, spec, error))
         return NULL;
     for (unsigned i = 0; i < spec->machine->nics->len; i++)
-        add_nic(argv, spec, g_ptr_array_index(spec->machine->nics, i));
+        add_nic(argv, spec, i);
     if (!add_serials(argv, spec, host, error) || !add_display(argv, spec, host, error))
         return NULL;
     if (spec->boot != NULL)

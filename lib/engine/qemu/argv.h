@@ -20,6 +20,10 @@ typedef struct {
 const char *
 ireko_qemu_program(void);
 
+/* What changes when PATH becomes another program; NULL where it cannot be looked at. */
+char *
+ireko_qemu_identity(const char *path);
+
 /* Where Debian has OVMF's code, and the variables to begin with. */
 #define IREKO_QEMU_OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define IREKO_QEMU_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"
@@ -66,10 +70,6 @@ ireko_qemu_add_json(GPtrArray *argv, const char *option, json_t *object);
 /* TEXT with its commas doubled, for the values that QEMU takes in no other form. */
 char *
 ireko_qemu_escape(const char *text);
-
-/* A name of COUNT hex digits that is always the same for this PART of this machine and no other. */
-char *
-ireko_qemu_stable_name(const IrekoSpec *spec, const char *part, unsigned count);
 
 /* Sets an error and returns false where PATH cannot be told to QEMU. */
 bool

@@ -52,6 +52,8 @@ typedef struct {
     const IrekoDisk *disk;
     const char *path; /* NULL: an empty CD-ROM drive */
     const char *format;
+    const char *base; /* what the file is written over, or NULL */
+    const char *base_format;
     bool read_only;
     int bootindex; /* -1: none */
 } Place;
@@ -102,6 +104,17 @@ wants_overlay(const Place *place)
            (place->disk->nonpersistent || (place->read_only && is_ata(place->disk)));
 }
 
+/* The file below an overlay, or NULL; what the overlay itself says of it does not count. */
+static json_t *
+base_of(const Place *place)
+{
+    if (place->base == NULL)
+        return NULL;
+    return json_pack("{s:s, s:b, s:{s:s, s:s, s:b, s:b}}", "driver", place->base_format,
+                     "read-only", true, "file", "driver", "file", "filename", place->base,
+                     "read-only", true, "auto-read-only", false);
+}
+
 static void
 add_file(GPtrArray *argv, const Place *place)
 {
@@ -118,10 +131,10 @@ add_file(GPtrArray *argv, const Place *place)
     }
     /* clang-format off */
     ireko_qemu_add_json(argv, "-blockdev", json_pack(
-        "{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:b, s:s}}",
+        "{s:s, s:s, s:b, s:s, s:{s:s, s:s, s:b, s:b, s:s}, s:o*}",
         "driver", format, "node-name", name, "read-only", place->read_only, "discard", "unmap",
         "file", "driver", protocol, "filename", place->path, "read-only", place->read_only,
-        "auto-read-only", false, "discard", "unmap"));
+        "auto-read-only", false, "discard", "unmap", "backing", base_of(place)));
     /* clang-format on */
 }
 
@@ -169,7 +182,7 @@ set_address(json_t *object, const IrekoDisk *disk)
 static void
 set_wwn(json_t *object, const IrekoSpec *spec, const char *name)
 {
-    g_autofree char *digits = ireko_qemu_stable_name(spec, name, WWN_DIGITS);
+    g_autofree char *digits = ireko_spec_name(spec, name, WWN_DIGITS);
     json_int_t wwn = (json_int_t)(WWN_LEAD | g_ascii_strtoull(digits, NULL, 16));
     json_object_set_new(object, "wwn", json_integer(wwn));
 }
@@ -180,7 +193,7 @@ add_device(GPtrArray *argv, const IrekoSpec *spec, const Place *place)
     const IrekoDisk *disk = place->disk;
     const Bus *bus = bus_of(disk);
     g_autofree char *name = name_of(disk);
-    g_autofree char *serial = ireko_qemu_stable_name(spec, name, SERIAL_DIGITS);
+    g_autofree char *serial = ireko_spec_name(spec, name, SERIAL_DIGITS);
 
     json_t *device =
         json_pack("{s:s, s:s}", "driver", disk->cdrom ? bus->cdrom : bus->disk, "id", name);
@@ -230,6 +243,8 @@ fill_place(Place *place, const IrekoSpec *spec, bool is_root, GError **error)
     } else if (drive != NULL) {
         place->path = drive->path;
         place->format = drive->format;
+        place->base = drive->base;
+        place->base_format = drive->base_format;
         place->read_only = drive->read_only || place->disk->cdrom;
     } else if (!place->disk->cdrom) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,

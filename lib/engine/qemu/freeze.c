@@ -37,25 +37,37 @@ execute(
     return done != NULL;
 }
 
+/* What a migration is to do: leave memory out that is shared with a file, tell by events. */
 static bool
-leave_ram_out(IrekoQmp *qmp, bool out, IrekoDeadline deadline, GError **error)
+set_capabilities(
+    IrekoQmp *qmp, bool no_shared_ram, bool events, IrekoDeadline deadline, GError **error)
 {
-    json_t *arguments = json_pack("{s:[{s:s,s:b}]}", "capabilities", "capability",
-                                  "x-ignore-shared", "state", (int)out);
+    json_t *arguments = json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
+                                  "x-ignore-shared", "state", (int)no_shared_ram, "capability",
+                                  "events", "state", (int)events);
     return execute(qmp, "migrate-set-capabilities", arguments, deadline, error);
 }
 
 /* ---- going on ---- */
 
+/* Whether the incoming migration came to its end: events say so, there is nothing to poll. */
 static bool
-await_event(IrekoQmp *qmp, const char *wanted, IrekoDeadline deadline, GError **error)
+await_loaded(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
 {
     for (;;) {
         g_autoptr(json_t) event = ireko_qmp_next_event(qmp, deadline, error);
         if (event == NULL)
             return false;
-        if (g_strcmp0(json_string_value(json_object_get(event, "event")), wanted) == 0)
+        const char *name = json_string_value(json_object_get(event, "event"));
+        const json_t *data = json_object_get(event, "data");
+        const char *status = json_string_value(json_object_get(data, "status"));
+        if (g_strcmp0(name, "MIGRATION") == 0 && g_strcmp0(status, "completed") == 0)
             return true;
+        if (g_strcmp0(name, "MIGRATION") == 0 && g_strcmp0(status, "failed") == 0) {
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                                "QEMU could not load its state");
+            return false;
+        }
     }
 }
 
@@ -63,9 +75,10 @@ bool
 ireko_qemu_resume(IrekoQmp *qmp, const IrekoFrozen *from, IrekoDeadline deadline, GError **error)
 {
     g_autofree char *uri = g_strdup_printf("fd:%d", IREKO_PROCESS_FD_STATE);
-    return leave_ram_out(qmp, from->ram_fd >= 0, deadline, error) &&
+    /* It was saved while it stood, and stands when it is loaded. */
+    return set_capabilities(qmp, from->ram_fd >= 0, true, deadline, error) &&
            execute(qmp, "migrate-incoming", json_pack("{s:s}", "uri", uri), deadline, error) &&
-           await_event(qmp, "RESUME", deadline, error);
+           await_loaded(qmp, deadline, error) && execute(qmp, "cont", NULL, deadline, error);
 }
 
 /* ---- freezing ---- */
@@ -126,7 +139,7 @@ static bool
 save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
 {
     return execute(qmp, "stop", NULL, deadline, error) &&
-           leave_ram_out(qmp, !freeze->with_ram, deadline, error) &&
+           set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
            ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
            execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
            await_saved(qmp, deadline, error) &&

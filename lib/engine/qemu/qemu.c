@@ -78,6 +78,13 @@ probe(char **ret_version, GError **error)
     return read_version(out, ret_version, error);
 }
 
+static char *
+identity(void)
+{
+    g_autofree char *path = g_find_program_in_path(ireko_qemu_program());
+    return path != NULL ? ireko_qemu_identity(path) : NULL;
+}
+
 /* ---- planning ---- */
 
 /* OVMF's code and the variables that go with it, the larger flash first as Debian does. */
@@ -255,6 +262,7 @@ const IrekoEngine ireko_engine_qemu = {
     .name = "qemu",
     .boots_images = true,
     .probe = probe,
+    .identity = identity,
     .plan = plan,
     .prepare = prepare,
     .await = await,

@@ -150,9 +150,8 @@ ask(const char *path, IrekoQemuFact *fact)
 
 /* ---- the cache ---- */
 
-/* What changes when PATH becomes another program; NULL where it cannot be looked at. */
-static char *
-identity(const char *path)
+char *
+ireko_qemu_identity(const char *path)
 {
     struct stat st;
     if (stat(path, &st) != 0)
@@ -217,7 +216,7 @@ ireko_engine_survey_qemu(const char *cache, IrekoQemuFact *ret_fact)
         ret_fact->evidence = g_strdup_printf("there is no '%s' in PATH", ireko_qemu_program());
         return;
     }
-    g_autofree char *name = identity(ret_fact->path);
+    g_autofree char *name = ireko_qemu_identity(ret_fact->path);
     g_autofree char *file = cache != NULL ? g_build_filename(cache, CACHE_NAME, NULL) : NULL;
     if (name != NULL && file != NULL && take_kept(file, name, ret_fact))
         return;
