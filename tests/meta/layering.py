@@ -24,7 +24,11 @@ MAY_SEE = {
     "convert": ["engine", "host/facts.h", "machine", "vmx", "base"],
     "agent": ["base"],
     "image": ["base"],
+<<<<<<< HEAD
     "xray": ["base"],
+=======
+    "vault": ["base"],
+>>>>>>> d5e4367 (vault: folders of files that are written once, with checksums, and checked before use)
     "lab": ALL,
 }
 
@@ -40,7 +44,11 @@ OPEN = {
     "convert": [],
     "agent": ["agent/agent.h"],
     "image": [],
+<<<<<<< HEAD
     "xray": None,
+=======
+    "vault": ["vault/vault.h"],
+>>>>>>> d5e4367 (vault: folders of files that are written once, with checksums, and checked before use)
     "lab": [],
 }
 
