@@ -38,7 +38,7 @@ typedef struct {
     char *path;
     const char *format; /* of QEMU's block layer: "raw", "vmdk", "qcow2" ... or "host_device" */
     bool read_only;
-    bool made; /* by ireko, for this machine: nobody misses what is in it */
+    bool made;  /* by ireko, for this machine: nobody misses what is in it */
     char *base; /* what PATH, a qcow2, is written over: read and never written; NULL: nothing */
     const char *base_format;
 } IrekoDrive;

@@ -1,8 +1,8 @@
 /* vault/check.c - a vault is opened, and compared with its manifest.
  *
- * Whoever has a file of a vault open has flock(2) on it, shared; whoever removes one wants it alone.
- * The lock belongs to the open file, so it goes with the descriptor into a machine's process and
- * lasts as long as that.
+ * Whoever has a file of a vault open has flock(2) on it, shared; whoever removes one wants it
+ * alone. The lock belongs to the open file, so it goes with the descriptor into a machine's process
+ * and lasts as long as that.
  *
  * Reading all of it takes a tenth of a second where a machine is to be there in less. So a check
  * that found everything right notes what each file was: its inode, length, and the time of its last
@@ -105,8 +105,7 @@ ireko_vault_open(const char *store, const char *name, GError **error)
     if (vault->lock_fd < 0)
         return NULL;
     size_t len = 0;
-    g_autofree char *text =
-        ireko_file_read(AT_FDCWD, path, IREKO_VAULT_MANIFEST_MAX, &len, error);
+    g_autofree char *text = ireko_file_read(AT_FDCWD, path, IREKO_VAULT_MANIFEST_MAX, &len, error);
     if (text == NULL)
         return NULL;
     vault->manifest = vault_manifest_from_text(text, len, error);

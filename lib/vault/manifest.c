@@ -7,7 +7,6 @@
 #include "vault/manifest.h"
 
 #include <string.h>
-
 #include <xxhash.h>
 
 #include "base/jsonl.h"
@@ -92,8 +91,8 @@ vault_manifest_to_text(const VaultManifest *manifest, size_t *ret_len)
     json_t *files = json_array();
     for (unsigned i = 0; i < manifest->files->len; i++)
         json_array_append_new(files, file_to_json(manifest->files->pdata[i]));
-    g_autoptr(json_t) object = json_pack("{s:s,s:O,s:o}", "schema", SCHEMA, "about",
-                                         manifest->about, "files", files);
+    g_autoptr(json_t) object =
+        json_pack("{s:s,s:O,s:o}", "schema", SCHEMA, "about", manifest->about, "files", files);
     char *line = json_dumps(object, JSON_COMPACT);
     char hash[2 * SUM_DIGITS + 1];
     hash_text(line, strlen(line), hash);
@@ -141,8 +140,8 @@ file_from_json(VaultManifest *manifest, json_t *object, GError **error)
     file->bytes = (uint64_t)bytes;
     file->count = vault_chunks(file->bytes);
     g_ptr_array_add(manifest->files, file);
-    return read_sums(sums, file) || refuse("the checksums of a file are not as many as it has",
-                                           error);
+    return read_sums(sums, file) ||
+           refuse("the checksums of a file are not as many as it has", error);
 }
 
 static VaultManifest *

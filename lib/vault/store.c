@@ -17,7 +17,10 @@
 
 /* Calls FUNC with the path of each file below FOLDER until it returns false. */
 static bool
-each_file(const char *folder, unsigned depth, bool (*func)(void *data, const char *path), void *data)
+each_file(const char *folder,
+          unsigned depth,
+          bool (*func)(void *data, const char *path),
+          void *data)
 {
     g_autoptr(GDir) dir = depth > 0 ? g_dir_open(folder, 0, NULL) : NULL;
     for (const char *entry; dir != NULL && (entry = g_dir_read_name(dir)) != NULL;) {

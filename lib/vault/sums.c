@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
-
 #include <xxhash.h>
 
 #define THREADS_MAX 8

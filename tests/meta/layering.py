@@ -24,11 +24,8 @@ MAY_SEE = {
     "convert": ["engine", "host/facts.h", "machine", "vmx", "base"],
     "agent": ["base"],
     "image": ["base"],
-<<<<<<< HEAD
     "xray": ["base"],
-=======
     "vault": ["base"],
->>>>>>> d5e4367 (vault: folders of files that are written once, with checksums, and checked before use)
     "lab": ALL,
 }
 
@@ -44,11 +41,8 @@ OPEN = {
     "convert": [],
     "agent": ["agent/agent.h"],
     "image": [],
-<<<<<<< HEAD
     "xray": None,
-=======
     "vault": ["vault/vault.h"],
->>>>>>> d5e4367 (vault: folders of files that are written once, with checksums, and checked before use)
     "lab": [],
 }
 

@@ -42,9 +42,9 @@ static bool
 set_capabilities(
     IrekoQmp *qmp, bool no_shared_ram, bool events, IrekoDeadline deadline, GError **error)
 {
-    json_t *arguments = json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability",
-                                  "x-ignore-shared", "state", (int)no_shared_ram, "capability",
-                                  "events", "state", (int)events);
+    json_t *arguments =
+        json_pack("{s:[{s:s,s:b},{s:s,s:b}]}", "capabilities", "capability", "x-ignore-shared",
+                  "state", (int)no_shared_ram, "capability", "events", "state", (int)events);
     return execute(qmp, "migrate-set-capabilities", arguments, deadline, error);
 }
 
