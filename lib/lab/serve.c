@@ -18,22 +18,51 @@
 #define CMDLINE_MAX ((size_t)64 << 10)
 #define PATH_OPTION "ireko.path="
 
-static const IrekoFacts *
-facts_of(IrekoServer *server, GError **error)
+/* Facts that talks go on with while others read them anew: counted. */
+typedef struct {
+    IrekoFacts *read;
+    const IrekoFacts *facts; /* READ, or what was told to the server */
+} Facts;
+
+static void
+clear_facts(void *data)
 {
-    g_mutex_lock(&server->lock);
-    if (server->facts == NULL)
-        server->facts = ireko_facts_here(error);
-    const IrekoFacts *facts = server->facts;
-    g_mutex_unlock(&server->lock);
-    return facts;
+    Facts *facts = data;
+    ireko_facts_free(facts->read);
+}
+
+static void
+facts_release(Facts *facts)
+{
+    if (facts != NULL)
+        g_atomic_rc_box_release_full(facts, clear_facts);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(Facts, facts_release)
+
+/* What this machine offers, as it is now, or (not ANEW) as it was when it was last read; NULL with
+ * an error. */
+static Facts *
+facts_of(IrekoServer *server, bool anew, GError **error)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    if (server->facts == NULL || anew) {
+        IrekoFacts *read = server->told == NULL ? ireko_facts_here(error) : NULL;
+        if (server->told == NULL && read == NULL)
+            return NULL;
+        facts_release(server->facts);
+        Facts *facts = g_atomic_rc_box_new0(Facts);
+        facts->read = read;
+        facts->facts = read != NULL ? read : server->told;
+        server->facts = facts;
+    }
+    return g_atomic_rc_box_acquire(server->facts);
 }
 
 static json_t *
 give_facts(void *data, GError **error)
 {
-    const IrekoFacts *facts = facts_of(data, error);
-    return facts != NULL ? ireko_facts_to_json(facts) : NULL;
+    g_autoptr(Facts) facts = facts_of(data, true, error);
+    return facts != NULL ? ireko_facts_to_json(facts->facts) : NULL;
 }
 
 typedef struct {
@@ -94,7 +123,7 @@ run_guests(void *data,
 {
     IrekoServer *server = data;
     g_autoptr(IrekoLayerSpec) spec = ireko_spec_from_json(object, error);
-    const IrekoFacts *facts = spec != NULL ? facts_of(server, error) : NULL;
+    g_autoptr(Facts) facts = spec != NULL ? facts_of(server, false, error) : NULL;
     if (facts == NULL)
         return false;
     Outlet outlet = {.emit = emit, .data = emit_data};
@@ -103,7 +132,7 @@ run_guests(void *data,
         .path = spec->self->path,
         .level = spec->self->level,
         .self = spec->self->machine,
-        .facts = facts,
+        .facts = facts->facts,
         .accel = IREKO_ACCEL_KVM,
         .folder = server->folder,
         .id = spec->id,

@@ -11,8 +11,9 @@ typedef struct {
     const char *version; /* told to who asks */
     const char *path;    /* of the machine that this layer is */
     const char *folder;  /* where its guests have their folders */
-    IrekoFacts *facts;   /* what it offers; NULL: read when first asked for, kept */
-    GMutex lock;         /* of facts */
+    const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
+    void *facts;            /* what was last read of this machine; private to serve.c */
+    GMutex lock;            /* of facts */
     GMutex starting;     /* one `run` at a time: two would start the same machines */
 } IrekoServer;
 

@@ -46,7 +46,7 @@ misbehaves(const char *fault)
 /* ---- what it claims to be ---- */
 
 static json_t *
-disks_of(const IrekoMachine *machine)
+disks_of(const IrekoMachine *machine, const char *path)
 {
     json_t *disks = json_array();
     for (unsigned i = 0; i < machine->disks->len; i++) {
@@ -55,10 +55,12 @@ disks_of(const IrekoMachine *machine)
         if (misbehaves("lies-about-ssd"))
             ssd = !ssd;
         g_autofree char *name = g_strdup_printf("sd%c", 'a' + (char)(i % 26));
-        json_t *fact =
-            json_pack("{s:s,s:s,s:s,s:I,s:b,s:i,s:i}", "name", name, "device", disk->device,
-                      "controller", "fake", "bytes", (json_int_t)disk->create_bytes, "cdrom",
-                      disk->cdrom, "rotational", !ssd, "rotation_rate", ssd ? 1 : 7200);
+        bool twin = misbehaves("same-serial");
+        g_autofree char *serial = g_strdup_printf("%s %s", twin ? "twin" : path, disk->device);
+        json_t *fact = json_pack(
+            "{s:s,s:s,s:s,s:I,s:b,s:i,s:i,s:s,s:s}", "name", name, "device", disk->device,
+            "controller", "fake", "bytes", (json_int_t)disk->create_bytes, "cdrom", disk->cdrom,
+            "rotational", !ssd, "rotation_rate", ssd ? 1 : 7200, "serial", serial, "wwn", serial);
         json_array_append_new(disks, fact);
     }
     return disks;
@@ -66,7 +68,7 @@ disks_of(const IrekoMachine *machine)
 
 /* The facts of a machine that keeps every promise but for its fault. */
 static IrekoFacts *
-facts_of(const IrekoMachine *machine)
+facts_of(const IrekoMachine *machine, const char *path)
 {
     bool hv = strcmp(guest.hv, "none") != 0;
     bool kvm = hv && !misbehaves("no-kvm");
@@ -81,13 +83,13 @@ facts_of(const IrekoMachine *machine)
         "above", "kind", "kvm", "evidence", "fake", "kvm", "usable", kvm, "cause",
         kvm ? NULL : "device-missing", "evidence", "no /dev/kvm was tried", "params", "memory",
         "total_bytes", bytes, "installed_bytes", bytes, "available_bytes", bytes, "cpus",
-        (int)machine->vcpus, "kernel", "fake", "disks", disks_of(machine));
+        (int)machine->vcpus, "kernel", "fake", "disks", disks_of(machine, path));
     return ireko_facts_from_json(json, NULL);
 }
 
-/* Reads the .vmx FILE; where it cannot, it is a machine without an agent. */
+/* Reads the .vmx FILE of the machine PATH; where it cannot, it is a machine without an agent. */
 static void
-become(const char *file)
+become(const char *file, const char *path)
 {
     g_autoptr(IrekoVmx) doc = ireko_vmx_load(file, NULL);
     g_autoptr(IrekoMachine) machine = doc != NULL ? ireko_machine_from_vmx(doc, file, NULL) : NULL;
@@ -96,7 +98,7 @@ become(const char *file)
         return;
     char *fault = ireko_vmx_get(doc, "ireko.fake", NULL);
     guest.fault = fault != NULL ? fault : "";
-    guest.server.facts = facts_of(machine);
+    guest.server.told = facts_of(machine, path);
 }
 
 /* ---- its agent ---- */
@@ -366,7 +368,7 @@ main(int argc, char **argv)
     g_autofree char *folder = guests_folder();
     guest.answers = *path != '\0';
     guest.hv = word_after(argc, argv, "--hv");
-    become(word_after(argc, argv, "--vmx"));
+    become(word_after(argc, argv, "--vmx"), path);
     guest.server.version = "fake";
     guest.server.path = misbehaves("wrong-path") ? "somebody/else" : path;
     guest.server.folder = folder;
