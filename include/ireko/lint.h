@@ -28,6 +28,7 @@ typedef struct {
     unsigned copies; /* "count" of the lab file */
     unsigned level;  /* 1 for a machine on L0 */
     bool has_guests;
+    bool vsan; /* the lab requires vSAN, of which this is a host if it is a hypervisor */
 } IrekoLintMachine;
 
 /* What is wrong with MACHINES (COUNT of them) together; each of them alone is not looked at. */

@@ -15,7 +15,9 @@ G_BEGIN_DECLS
 /* A thing promised to a machine and what was seen of it from inside. Texts come from the layer that
  * was asked; they are safe to print. */
 typedef struct {
-    char *what;     /* "hv", "npt", "kvm", "cpus", "memory", "disk.ssd", "disk.bus", "guests" */
+    char *what;     /* "hv", "npt", "kvm", "cpus", "memory", "disk.ssd", "disk.bus", "guests"; where
+                     * the lab requires vSAN also "vsan.hosts", "vsan.cache", "vsan.capacity",
+                     * "disk.size", "disk.serial", "disk.wwn" */
     char *device;   /* "scsi0:1", or NULL */
     char *promised; /* "svm", "true", "2" ... JSON carries true, false and whole numbers as such */
     char *seen;     /* NULL: unknown, nobody inside could tell */

@@ -5,6 +5,7 @@
 
 #include <ireko/lint.h>
 
+#include "lab/labfile.h"
 #include "lab/record.h"
 
 static bool
@@ -31,9 +32,10 @@ free_document(void *doc)
     ireko_vmx_free(doc);
 }
 
-/* The copies that "count" makes stand one after the other, and are one machine here. */
+/* The copies that "count" makes stand one after the other, and are one machine here. What a lab
+ * requires, it requires of its outermost machines. */
 static void
-add_machines(const GPtrArray *nodes, GPtrArray *docs, GArray *machines)
+add_machines(const GPtrArray *nodes, unsigned requires, GPtrArray *docs, GArray *machines)
 {
     const char *last = NULL;
     for (unsigned i = 0; i < nodes->len; i++) {
@@ -50,12 +52,13 @@ add_machines(const GPtrArray *nodes, GPtrArray *docs, GArray *machines)
                                     .file = node->machine->file,
                                     .copies = 1,
                                     .level = node->level,
-                                    .has_guests = node->guests->len > 0};
+                                    .has_guests = node->guests->len > 0,
+                                    .vsan = (requires & IREKO_REQUIRES_VSAN) != 0};
         g_ptr_array_add(docs, doc);
         g_array_append_val(machines, machine);
     }
     for (unsigned i = 0; i < nodes->len; i++)
-        add_machines(((const IrekoNode *)nodes->pdata[i])->guests, docs, machines);
+        add_machines(((const IrekoNode *)nodes->pdata[i])->guests, 0, docs, machines);
 }
 
 GPtrArray *
@@ -63,7 +66,7 @@ ireko_lab_lint(const IrekoLab *lab)
 {
     g_autoptr(GPtrArray) docs = g_ptr_array_new_with_free_func(free_document);
     g_autoptr(GArray) machines = g_array_new(FALSE, FALSE, sizeof(IrekoLintMachine));
-    add_machines(lab->nodes, docs, machines);
+    add_machines(lab->nodes, lab->requires, docs, machines);
     return ireko_lint_lab((const IrekoLintMachine *)(void *)machines->data, machines->len);
 }
 

@@ -89,7 +89,7 @@ ireko_lab_load(const IrekoHome *home, const char *where, GError **error)
     lab->source = g_canonicalize_filename(path, NULL);
     bool loaded = g_str_has_suffix(path, ".vmx")
                       ? load_single(lab, path, error)
-                      : ireko_labfile_load(path, &lab->name, &lab->nodes, error);
+                      : ireko_labfile_load(path, &lab->name, &lab->requires, &lab->nodes, error);
     return loaded ? g_steal_pointer(&lab) : NULL;
 }
 

@@ -11,6 +11,8 @@
 #include "base/text.h"
 
 #define UNEXPECTED_KEY "Unexpected key: "
+#define REQUIRES       "requires"
+#define REQUIRES_MAX   16
 
 #define WORDS_SHOWN ((size_t)80) /* bytes of libcyaml's words, which repeat a key of any length */
 
@@ -24,6 +26,8 @@ struct Entry {
 
 typedef struct {
     char *name;
+    char **requires;
+    unsigned requires_count;
     Entry *machines;
     unsigned machines_count;
 } LabFile;
@@ -48,8 +52,19 @@ static const cyaml_schema_field_t entry_fields[ENTRY_FIELDS] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_value_t word_schema = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, 4096),
+};
+
 static const cyaml_schema_field_t lab_fields[] = {
     CYAML_FIELD_STRING_PTR("name", CYAML_FLAG_POINTER, LabFile, name, 1, 64),
+    CYAML_FIELD_SEQUENCE(REQUIRES,
+                         CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL,
+                         LabFile,
+                         requires,
+                         &word_schema,
+                         0,
+                         REQUIRES_MAX),
     CYAML_FIELD_SEQUENCE("machines",
                          CYAML_FLAG_POINTER,
                          LabFile,
@@ -108,9 +123,9 @@ set_error(const char *path, const char *text, cyaml_err_t code, const char *word
     g_autofree char *safe = ireko_text_safe(what, MIN(strlen(what), WORDS_SHOWN));
     *safe = g_ascii_tolower(*safe);
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                line > 0
-                    ? "%s:%u: %s (a lab file has name, machines; a machine has vmx, count, guests)"
-                    : "%s:%u: %s",
+                line > 0 ? "%s:%u: %s (a lab file has name, requires, machines; a machine has vmx, "
+                           "count, guests)"
+                         : "%s:%u: %s",
                 path, MAX(line, 1), safe);
 }
 
@@ -233,11 +248,49 @@ add_entries(Loader *loader,
     return true;
 }
 
+const char *const ireko_requirements[] = {"vsan", NULL};
+
+unsigned
+ireko_requirement(const char *word)
+{
+    for (unsigned i = 0; ireko_requirements[i] != NULL; i++) {
+        if (strcmp(word, ireko_requirements[i]) == 0)
+            return 1u << i;
+    }
+    return 0;
+}
+
+/* Gathers what FILE, whose TEXT is of PATH, requires. */
+static bool
+gather_requirements(
+    const LabFile *file, const char *text, const char *path, unsigned *ret_requires, GError **error)
+{
+    unsigned all = 0;
+    for (unsigned i = 0; i < file->requires_count; i++) {
+        unsigned one = ireko_requirement(file->requires[i]);
+        if (one == 0) {
+            g_autofree char *shown = ireko_text_shown(file->requires[i]);
+            g_autofree char *known = g_strjoinv(", ", (char **)(uintptr_t)ireko_requirements);
+            g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                        "%s:%u: a lab cannot require '%s': ireko knows %s", path,
+                        MAX(line_of_key(text, 0, REQUIRES), 1), shown, known);
+            return false;
+        }
+        all |= one;
+    }
+    *ret_requires = all;
+    return true;
+}
+
 bool
 ireko_labfile_check(const char *text, size_t len, const char *path, GError **error)
 {
     g_autoptr(LabFile) file = parse(text, len, path, error);
     if (file == NULL)
+        return false;
+    g_autofree char *readable = g_strndup(text, len);
+    unsigned all = 0;
+    if (!gather_requirements(file, readable, path, &all, error))
         return false;
     if (ireko_text_is_name(file->name))
         return true;
@@ -248,7 +301,11 @@ ireko_labfile_check(const char *text, size_t len, const char *path, GError **err
 }
 
 bool
-ireko_labfile_load(const char *path, char **ret_name, GPtrArray **ret_nodes, GError **error)
+ireko_labfile_load(const char *path,
+                   char **ret_name,
+                   unsigned *ret_requires,
+                   GPtrArray **ret_nodes,
+                   GError **error)
 {
     size_t len = 0;
     g_autofree char *text = ireko_file_read(AT_FDCWD, path, IREKO_LABFILE_MAX, &len, error);
@@ -258,7 +315,8 @@ ireko_labfile_load(const char *path, char **ret_name, GPtrArray **ret_nodes, GEr
     g_autofree char *folder = g_path_get_dirname(path);
     g_autoptr(GPtrArray) nodes = ireko_nodes_new();
     Loader loader = {.path = path, .folder = folder, .left = IREKO_TREE_MACHINES_MAX};
-    if (file == NULL ||
+    unsigned all = 0;
+    if (file == NULL || !gather_requirements(file, text, path, &all, error) ||
         !add_entries(&loader, nodes, file->machines, file->machines_count, NULL, error))
         return false;
     if (!ireko_nodes_check_names(nodes, error)) {
@@ -266,6 +324,7 @@ ireko_labfile_load(const char *path, char **ret_name, GPtrArray **ret_nodes, GEr
         return false;
     }
     *ret_name = g_strdup(file->name);
+    *ret_requires = all;
     *ret_nodes = g_steal_pointer(&nodes);
     return true;
 }

@@ -228,6 +228,11 @@ prove(Task *task, IrekoAgent *agent)
     ireko_nest_prove(task->report, task->node->machine, layer->facts, layer->accel, inner,
                      task->node->guests->len > 0);
     task->report->proven_seconds = seconds_since(task->began_us);
+    if (layer->take_facts != NULL) {
+        g_mutex_lock(&task->run->lock);
+        layer->take_facts(layer->data, task->node, g_steal_pointer(&inner));
+        g_mutex_unlock(&task->run->lock);
+    }
     settle(task, IREKO_STATE_RUNNING, NULL);
     return true;
 }

@@ -26,6 +26,9 @@ typedef struct {
     int cancel_fd;
     /* Each time more is known of a machine, of this layer or one inside; one call at a time. */
     void (*report)(void *data, const IrekoReport *report);
+    /* The facts from inside NODE, a machine of this layer; they are the callee's. One call at a
+     * time, before the report that it runs. NULL: not asked for. */
+    void (*take_facts)(void *data, const IrekoNode *node, IrekoFacts *facts);
     void *data;
 } IrekoLayer;
 

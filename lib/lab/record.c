@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/inside.h"
+#include "lab/labfile.h"
 #include "lab/layer.h"
 #include "nest/nest.h"
 
@@ -68,16 +69,41 @@ write_json(const char *path, const json_t *document, GError **error)
     return written;
 }
 
+static json_t *
+requires_to_json(unsigned all)
+{
+    json_t *words = json_array();
+    for (unsigned i = 0; ireko_requirements[i] != NULL; i++) {
+        if ((all & 1u << i) != 0)
+            (void)json_array_append_new(words, json_string(ireko_requirements[i]));
+    }
+    return words;
+}
+
+static unsigned
+requires_from_json(const json_t *words)
+{
+    unsigned all = 0;
+    size_t i;
+    const json_t *word;
+    json_array_foreach(words, i, word)
+    {
+        if (json_is_string(word))
+            all |= ireko_requirement(json_string_value(word));
+    }
+    return all;
+}
+
 bool
 ireko_record_write(const IrekoHome *home, const IrekoLab *lab, GError **error)
 {
     g_autofree char *folder = lab_folder(home, lab->name);
     g_autofree char *path = g_build_filename(folder, "record.json", NULL);
     g_autofree char *here = g_get_current_dir();
-    g_autoptr(json_t) document =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:o}", "schema", RECORD_SCHEMA, "name", lab->name, "source",
-                  lab->source, "folder", lab->folder != NULL ? lab->folder : here, "accel",
-                  lab->accel, "machines", ireko_nodes_to_json(lab->nodes));
+    g_autoptr(json_t) document = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:o,s:o}", "schema", RECORD_SCHEMA, "name", lab->name, "source",
+        lab->source, "folder", lab->folder != NULL ? lab->folder : here, "accel", lab->accel,
+        "requires", requires_to_json(lab->requires), "machines", ireko_nodes_to_json(lab->nodes));
     return write_json(path, document, error);
 }
 
@@ -121,6 +147,7 @@ ireko_record_read(const IrekoHome *home, const char *name, GError **error)
     lab->source = g_strdup(source);
     lab->folder = g_strdup(folder);
     lab->accel = g_strdup(accel);
+    lab->requires = requires_from_json(json_object_get(document, "requires"));
     lab->nodes = ireko_nodes_from_json(machines, "", 1, error);
     if (lab->nodes == NULL)
         g_prefix_error(error,

@@ -17,9 +17,10 @@ G_BEGIN_DECLS
 
 struct IrekoLab {
     char *name;
-    char *source; /* absolute path of the lab.yaml or the .vmx */
-    char *folder; /* that the machines' file names are relative to, where it is on record */
-    char *accel;  /* of the outermost machines, where it is on record; else NULL */
+    char *source;      /* absolute path of the lab.yaml or the .vmx */
+    char *folder;      /* that the machines' file names are relative to, where it is on record */
+    char *accel;       /* of the outermost machines, where it is on record; else NULL */
+    unsigned requires; /* what it requires (lab/labfile.h) */
     GPtrArray *nodes;
 };
 

@@ -16,6 +16,7 @@
 #include "lab/drives.h"
 #include "lab/layer.h"
 #include "lab/record.h"
+#include "lab/requires.h"
 
 /* One run of a lab on L0. */
 typedef struct {
@@ -25,6 +26,7 @@ typedef struct {
     IrekoFacts *facts;
     IrekoAccel accel;
     GHashTable *reports; /* path -> IrekoReport, the newest of each machine */
+    GHashTable *inside;  /* path -> IrekoFacts, told by the machines of L0 */
     char *folder;
 } Work;
 
@@ -33,6 +35,7 @@ work_clear(Work *work)
 {
     ireko_facts_free(work->facts);
     g_clear_pointer(&work->reports, g_hash_table_unref);
+    g_clear_pointer(&work->inside, g_hash_table_unref);
     g_free(work->folder);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Work, work_clear)
@@ -43,6 +46,12 @@ free_report(void *report)
     ireko_report_free(report);
 }
 
+static void
+free_facts(void *facts)
+{
+    ireko_facts_free(facts);
+}
+
 static Work
 work_new(const IrekoHome *home, const IrekoLab *lab, const IrekoLabRun *run)
 {
@@ -51,6 +60,7 @@ work_new(const IrekoHome *home, const IrekoLab *lab, const IrekoLabRun *run)
         .lab = lab,
         .run = run,
         .reports = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_report),
+        .inside = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_facts),
         .folder = ireko_record_run_folder(home, lab->name),
     };
 }
@@ -175,6 +185,13 @@ choose_accel(Work *work, const char *wanted, GError **error)
     return true;
 }
 
+static void
+take_facts(void *data, const IrekoNode *node, IrekoFacts *facts)
+{
+    const Work *work = data;
+    g_hash_table_replace(work->inside, g_strdup(node->path), facts);
+}
+
 static IrekoLayer
 layer_of(Work *work, bool start)
 {
@@ -190,8 +207,20 @@ layer_of(Work *work, bool start)
         .start = start,
         .cancel_fd = work->run->cancel_fd,
         .report = take_report,
+        .take_facts = take_facts,
         .data = work,
     };
+}
+
+/* Has the machines bring up, or only ask, theirs; then what the lab requires of them is proven. */
+static void
+run_layer(Work *work, bool start)
+{
+    const IrekoLayer layer = layer_of(work, start);
+    ireko_layer_run(&layer, work->lab->nodes);
+    g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
+    for (unsigned i = 0; i < proven->len; i++)
+        take_report(work, proven->pdata[i]);
 }
 
 static bool
@@ -313,6 +342,8 @@ forget_if_nothing_runs(const Work *work)
 static bool
 begin(Work *work, GError **error)
 {
+    if (!ireko_requires_check(work->lab, error))
+        return false;
     work->facts = ireko_facts_here(error);
     bool any_runs = false;
     if (work->facts == NULL || !choose_accel(work, work->run->accel, error) ||
@@ -334,8 +365,7 @@ ireko_lab_up(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GErro
         forget_if_nothing_runs(&work);
         return NULL;
     }
-    const IrekoLayer layer = layer_of(&work, true);
-    ireko_layer_run(&layer, lab->nodes);
+    run_layer(&work, true);
 
     IrekoNest *nest = nest_of(&work, began_us);
     ireko_record_write_nest(home, nest);
@@ -371,8 +401,7 @@ ireko_lab_verify(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, G
     if (work.facts == NULL)
         return NULL;
     work.accel = g_strcmp0(lab->accel, "kvm") == 0 ? IREKO_ACCEL_KVM : IREKO_ACCEL_TCG;
-    const IrekoLayer layer = layer_of(&work, false);
-    ireko_layer_run(&layer, lab->nodes);
+    run_layer(&work, false);
     return nest_of(&work, began_us);
 }
 
@@ -414,8 +443,8 @@ ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GEr
 {
     g_auto(Work) work = work_new(home, lab, run);
     work.facts = ireko_facts_here(error);
-    if (work.facts == NULL || !choose_accel(&work, run->accel, error) ||
-        !check_definition(&work, error))
+    if (work.facts == NULL || !ireko_requires_check(lab, error) ||
+        !choose_accel(&work, run->accel, error) || !check_definition(&work, error))
         return NULL;
     g_autoptr(GString) text = g_string_new(NULL);
     const IrekoLayer layer = layer_of(&work, true);

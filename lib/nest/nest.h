@@ -43,6 +43,19 @@ ireko_nest_prove(IrekoReport *report,
                  const IrekoFacts *inner,
                  bool has_guests);
 
+/* One host of a lab that requires vSAN. */
+typedef struct {
+    const IrekoMachine *machine;
+    const IrekoFacts *facts; /* from inside it; NULL where nobody told */
+    IrekoReport *report;     /* with the checks of the machine by itself */
+} IrekoVsanHost;
+
+/* The proof that HOSTS are ready for vSAN together: appends to their reports "vsan.cache" and
+ * "vsan.capacity" for each disk that they contribute, its "disk.size", "disk.serial" and
+ * "disk.wwn", and to the first report "vsan.hosts". A host that does not run is not ready. */
+void
+ireko_nest_prove_vsan(const IrekoVsanHost *hosts, size_t count);
+
 /* Fills what REPORT's machine lost of the CPU on the way in: MACHINE, run under ACCEL by a layer
  * with facts OUTER, sees INNER. ireko_nest_prove does it too. */
 void

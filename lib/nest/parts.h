@@ -23,6 +23,10 @@ ireko_loss_new(const char *name, const char *by);
 char *
 ireko_nest_vhv_fix(const IrekoMachine *machine);
 
+/* The disk that FACTS have at the place DEVICE of a .vmx, or NULL. */
+const IrekoDiskFact *
+ireko_nest_find_disk(const IrekoFacts *facts, const char *device);
+
 /* Whether the module that gives a layer with FACTS its KVM was told not to hand assistance on. */
 bool
 ireko_nest_is_off(const IrekoFacts *facts);

@@ -175,8 +175,8 @@ prove_memory(const Proof *proof)
                        IREKO_CAUSE_UNKNOWN, evidence);
 }
 
-static const IrekoDiskFact *
-find_disk(const IrekoFacts *facts, const char *device)
+const IrekoDiskFact *
+ireko_nest_find_disk(const IrekoFacts *facts, const char *device)
 {
     for (guint i = 0; i < facts->disks->len; i++) {
         const IrekoDiskFact *disk = g_ptr_array_index(facts->disks, i);
@@ -236,7 +236,7 @@ prove_disk(const Proof *proof, const IrekoDisk *disk)
     if (proof->inner == NULL)
         return;
 
-    const IrekoDiskFact *fact = find_disk(proof->inner, disk->device);
+    const IrekoDiskFact *fact = ireko_nest_find_disk(proof->inner, disk->device);
     if (fact == NULL) {
         ireko_check_settle(check, NULL, false, "device-missing", "no such disk seen");
         return;

@@ -46,7 +46,8 @@ struct Lint {
     size_t count;
 };
 
-extern const Rule ireko_rules_format[], ireko_rules_nest[], ireko_rules_host[], ireko_rules_lab[];
+extern const Rule ireko_rules_format[], ireko_rules_nest[], ireko_rules_host[], ireko_rules_vsan[],
+    ireko_rules_lab[];
 
 /* The decoded value of KEY, or NULL; its line in RET_LINE unless that is NULL. Free with g_free. */
 char *

@@ -294,6 +294,7 @@ ireko_lint_lab(const IrekoLintMachine *machines, size_t count)
     lab->machines = machines;
     lab->lints = (const Lint *const *)lints->pdata;
     lab->count = count;
+    run(lab, ireko_rules_vsan);
     run(lab, ireko_rules_lab);
     return finish(lab);
 }
@@ -302,7 +303,7 @@ GPtrArray *
 ireko_lint_rules(void)
 {
     const Rule *const all[] = {ireko_rules_format, ireko_rules_nest, ireko_rules_host,
-                               ireko_rules_lab};
+                               ireko_rules_vsan, ireko_rules_lab};
     GPtrArray *list = ireko_findings_new();
     for (size_t i = 0; i < G_N_ELEMENTS(all); i++) {
         for (const Rule *rule = all[i]; rule->code != NULL; rule++) {

@@ -8,7 +8,7 @@ from harness import TOP, Machine, Place, by_path, main, one_error, read, wait_fo
 
 CAUSES = {"cpu-lacks", "firmware-off", "module-missing", "nested-off", "device-missing",
           "device-denied", "device-busy", "hidden-by-host", "vhv-off", "container",
-          "held-by-other", "sev-guest", "unknown"}
+          "held-by-other", "sev-guest", "unknown", "same-size", "same-identity", "too-few-hosts"}
 STATES = {"defined", "starting", "proving", "running", "not-started", "failed", "stopped"}
 PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
 

@@ -56,6 +56,7 @@ PUBLIC = {
     "ireko/book.h": ["vmx", "machine", "convert", "lab"],
     "ireko/lint.h": ["vmx", "lab"],
     "ireko/preset.h": ["vmx"],
+    "ireko/vsan.h": ["vmx", "nest", "lab"],
     "ireko/check.h": ["host", "lab"],
     "ireko/convert.h": ["convert"],
     "ireko/report.h": ["host", "nest", "lab"],

@@ -82,6 +82,13 @@ test_lab_files(Fixture *f, const void *data)
         {"the least", "name: x\nmachines:\n  - vmx: m.vmx\n", NULL},
         {"every key", "name: x\nmachines:\n  - {vmx: m.vmx, count: 2, guests: [{vmx: m.vmx}]}\n",
          NULL},
+        {"a requirement", "name: x\nrequires: [vsan, vsan]\nmachines:\n  - vmx: m.vmx\n", NULL},
+        {"a list of no requirements", "name: x\nrequires: []\nmachines:\n  - vmx: m.vmx\n", NULL},
+        {"an unknown requirement",
+         "name: x\nmachines:\n  - vmx: m.vmx\nrequires:\n  - vsan\n  - vsam\n",
+         "lab.yaml:4: a lab cannot require 'vsam': ireko knows vsan"},
+        {"a requirement that is a map", "name: x\nrequires: [{vsan: 1}]\nmachines: []\n",
+         "lab.yaml:2: "},
         {"an unknown key of a lab", "name: x\nmachine: []\n",
          "lab.yaml:2: unexpected key: machine"},
         {"an unknown key of a machine", "name: x\nmachines:\n  - vmx: m.vmx\n    cuont: 2\n",
@@ -119,14 +126,17 @@ test_lab_files(Fixture *f, const void *data)
         g_test_message("%s", rows[i].label);
         g_autofree char *path = put(f, "lab.yaml", rows[i].text, strlen(rows[i].text));
         g_autofree char *name = NULL;
+        unsigned requires = 0;
         g_autoptr(GPtrArray) nodes = NULL;
         g_autoptr(GError) error = NULL;
-        bool loaded = ireko_labfile_load(path, &name, &nodes, &error);
+        bool loaded = ireko_labfile_load(path, &name, &requires, &nodes, &error);
         g_assert_cmpint(loaded, ==, rows[i].error == NULL);
         g_assert_cmpint(error == NULL, ==, loaded);
         if (!loaded && strstr(error->message, rows[i].error) == NULL)
             g_error("%s: %s", rows[i].label, error->message);
         g_assert_true(loaded || strchr(error->message, '\n') == NULL);
+        g_assert_cmpuint(requires, ==,
+                         strcmp(rows[i].label, "a requirement") == 0 ? IREKO_REQUIRES_VSAN : 0);
     }
 }
 
@@ -144,9 +154,10 @@ test_nesting_ends(Fixture *f, const void *data)
             g_string_append(text, "}]");
         g_autofree char *path = put(f, "lab.yaml", text->str, text->len);
         g_autofree char *name = NULL;
+        unsigned requires = 0;
         g_autoptr(GPtrArray) nodes = NULL;
         g_autoptr(GError) error = NULL;
-        bool loaded = ireko_labfile_load(path, &name, &nodes, &error);
+        bool loaded = ireko_labfile_load(path, &name, &requires, &nodes, &error);
         g_assert_cmpint(loaded, ==, depth <= IREKO_PATH_DEPTH_MAX);
         g_assert_cmpuint(loaded ? ireko_nodes_depth(nodes) : depth, ==, depth);
         g_assert_true(loaded || strstr(error->message, "16 machines deep") != NULL);
@@ -457,6 +468,7 @@ write_record(const Fixture *f)
     lab->name = g_strdup("deep");
     lab->source = g_strdup("/labs/deep/lab.yaml");
     lab->accel = g_strdup("tcg");
+    lab->requires = IREKO_REQUIRES_VSAN;
     lab->nodes = three_deep();
     IREKO_AUTOFD lock = ireko_record_lock(f->home, lab->name, &error);
     g_assert_cmpint(lock, >=, 0);
@@ -478,6 +490,7 @@ test_record_comes_back(Fixture *f, const void *data)
         g_assert_true(ireko_nodes_equal(lab->nodes, again->nodes));
         g_assert_cmpstr(again->source, ==, lab->source);
         g_assert_cmpstr(again->accel, ==, "tcg");
+        g_assert_cmpuint(again->requires, ==, IREKO_REQUIRES_VSAN);
     }
     g_assert_true(ireko_record_remove(f->home, "deep", &error));
     g_assert_null(ireko_lab_recorded(f->home, "deep", &error));

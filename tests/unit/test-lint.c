@@ -226,6 +226,17 @@ test_a_document(gconstpointer data)
     "guestOS = \"vmkernel65\"\nnumvcpus = \"2\"\nmemsize = " memory "\n" VHV DISK                  \
     "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\nireko.scsi0:1.size = \"200G\"\n"      \
     "scsi0:2.present = \"TRUE\"\nscsi0:2.virtualSSD = \"1\"\nireko.scsi0:2.size = \"107G\"\n"
+/* A host of a lab that requires vSAN: a file of 10 lines, and behind them what differs. */
+#define SSD   "scsi0:1.present = \"TRUE\"\nireko.scsi0:1.size = \"1G\"\nscsi0:1.virtualSSD = \"1\"\n"
+#define HDD   "scsi0:2.present = \"TRUE\"\nireko.scsi0:2.size = \"2G\"\n"
+#define ALIKE "scsi0:2.present = \"TRUE\"\nireko.scsi0:2.size = \"1024M\"\n"
+#define NET   "ethernet0.connectionType = \"custom\"\nethernet0.vnet = \"VMnet2\"\n"
+#define BARE  NEST DISK NIC0 "scsi0.virtualDev = \"pvscsi\"\n"
+#define READY BARE NET SSD HDD
+#define REQUIRED(count)                                                                            \
+    {                                                                                              \
+        .copies = (count), .level = 1, .vsan = true                                                \
+    }
 #define CARD(number, last)                                                                         \
     "ethernet" number ".present = \"TRUE\"\nethernet" number ".address = \"00:50:56:00:00:" last   \
     "\"\n"
@@ -249,7 +260,7 @@ static const struct {
     {"a third host without an SSD",
      {{.copies = 2, .level = 1}, {.copies = 1, .level = 1}},
      {HOST, PLAIN},
-     "vsan-no-ssd:1"},
+     "vsan-no-ssd:7"},
     {"a third host without a disk for capacity",
      {{.copies = 2, .level = 1}, {.copies = 1, .level = 1}},
      {HOST, NEST DISK "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\n"},
@@ -274,6 +285,74 @@ static const struct {
      {{.copies = 3, .level = 1}},
      {FLASH("\"8192\"")},
      "!vsan-no-capacity"},
+    {"required: three hosts with all that vSAN needs", {REQUIRED(3)}, {READY}, "!vsan-three-hosts"},
+    {"required: two hosts", {REQUIRED(2)}, {READY}, "vsan-three-hosts:1"},
+    {"required: no host at all, and a machine that is none",
+     {REQUIRED(3)},
+     {"guestOS = \"debian12-64\"\n"},
+     "vsan-three-hosts:0"},
+    {"required: a machine beside the hosts that is none",
+     {REQUIRED(3), REQUIRED(1)},
+     {READY, "guestOS = \"debian12-64\"\n"},
+     "!vsan-no-ssd"},
+    {"required: hosts inside the hosts are none",
+     {REQUIRED(3), {.copies = 1, .level = 2}},
+     {READY, NEST DISK},
+     ""},
+    {"required: a Linux that hands assistance on is a host",
+     {REQUIRED(2), REQUIRED(1)},
+     {READY, "memsize = \"8192\"\nscsi0.virtualDev = \"lsisas1068\"\n" VHV NIC0 NET DISK SSD HDD},
+     "!vsan-controller"},
+    {"required: a host whose virtualSSD is gone, by the disk's line",
+     {REQUIRED(2), REQUIRED(1)},
+     {READY, BARE NET "scsi0:1.fileName = \"c.vmdk\"\nscsi0:1.present = \"TRUE\"\n" HDD},
+     "vsan-no-ssd:11"},
+    {"required: a host whose virtualSSD is off, by that line",
+     {REQUIRED(2), REQUIRED(1)},
+     {READY, BARE NET "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"0\"\n" HDD},
+     "vsan-no-ssd:12"},
+    {"required: the smaller of two disks is the one to mark",
+     {REQUIRED(2), REQUIRED(1)},
+     {READY, BARE NET "scsi0:3.present = \"TRUE\"\nireko.scsi0:3.size = \"3G\"\n" HDD},
+     "vsan-no-ssd:13"},
+    {"required: an SSD and no more", {REQUIRED(3)}, {BARE NET SSD}, "vsan-no-capacity:1"},
+    {"required: SSDs alone, of two sizes",
+     {REQUIRED(3)},
+     {READY "scsi0:2.virtualSSD = \"TRUE\"\n"},
+     "!vsan-no-capacity"},
+    {"required: cache and capacity of one size",
+     {REQUIRED(3)},
+     {BARE NET SSD ALIKE},
+     "vsan-same-size:15"},
+    {"required: two disks of capacity of one size",
+     {REQUIRED(3)},
+     {READY "scsi0:3.present = \"TRUE\"\nireko.scsi0:3.size = \"2G\"\n"},
+     "!vsan-same-size"},
+    {"required: disks on VMware's default controller",
+     {REQUIRED(3)},
+     {NEST DISK NIC0 NET "scsi0:1.present = \"TRUE\"\nscsi0:1.virtualSSD = \"1\"\n"},
+     "vsan-no-capacity:1 vsan-controller:10"},
+    {"required: a disk on IDE",
+     {REQUIRED(3)},
+     {READY "ide0:0.present = \"TRUE\"\n"},
+     "vsan-controller:16"},
+    {"required: a host on another network",
+     {REQUIRED(1), REQUIRED(1), REQUIRED(1)},
+     {READY, BARE "ethernet0.connectionType = \"hostonly\"\n" SSD HDD, READY},
+     "vsan-network:9"},
+    {"required: hosts that reach out and not each other",
+     {REQUIRED(3)},
+     {BARE "ethernet0.connectionType = \"nat\"\n" SSD HDD},
+     "vsan-network:9"},
+    {"required: hosts that share one of two networks",
+     {REQUIRED(2), REQUIRED(1)},
+     {READY, BARE NET SSD HDD "ethernet1.present = \"TRUE\"\nethernet1.connectionType = \"nat\"\n"},
+     "!vsan-network"},
+    {"required: a built-in image in ESXi's place takes less memory",
+     {REQUIRED(3)},
+     {"guestOS = \"vmkernel65\"\nireko.image = \"kvm-host\"\nmemsize = \"512\"\n"
+      "scsi0.virtualDev = \"pvscsi\"\n" DISK NIC0 NET SSD HDD},
+     "vsan-memory:3"},
     {"a host with guests and no assistance for them",
      {{.copies = 1, .level = 1, .has_guests = true}},
      {"guestOS = \"debian12-64\"\nvhv.enable = \"FALSE\"\n"},
@@ -343,6 +422,34 @@ test_a_lab(gconstpointer data)
     }
     g_autoptr(GPtrArray) findings = ireko_lint_lab(machines, docs->len);
     check(findings, lab_rows[i].want);
+}
+
+/* The severity of the finding CODE about COUNT machines TEXT. */
+static IrekoSeverity
+severity(const char *text, const char *code, bool required)
+{
+    g_autoptr(IrekoVmx) doc = parse(text);
+    const IrekoLintMachine machine = {
+        .doc = doc, .file = "a.vmx", .copies = 3, .level = 1, .vsan = required};
+    g_autoptr(GPtrArray) findings = ireko_lint_lab(&machine, 1);
+    for (unsigned i = 0; i < findings->len; i++) {
+        const IrekoFinding *finding = findings->pdata[i];
+        if (strcmp(finding->code, code) == 0)
+            return finding->severity;
+    }
+    g_error("no finding %s", code);
+}
+
+static void
+test_what_a_lab_requires_it_cannot_do_without(void)
+{
+    const char *old = "guestOS = \"vmkernel65\"\nvirtualHW.version = \"7\"\n" DISK SSD HDD;
+    g_assert_cmpint(severity(old, "vsan-no-ssd", false), ==, IREKO_SEVERITY_WARNING);
+    g_assert_cmpint(severity(old, "vsan-no-ssd", true), ==, IREKO_SEVERITY_ERROR);
+    g_assert_cmpint(severity(SMALL, "vsan-memory", false), ==, IREKO_SEVERITY_WARNING);
+    g_assert_cmpint(severity(SMALL, "vsan-memory", true), ==, IREKO_SEVERITY_ERROR);
+    g_assert_cmpint(severity(SMALL "ireko.image = \"kvm-host\"\n", "vsan-memory", true), ==,
+                    IREKO_SEVERITY_INFO);
 }
 
 static bool
@@ -567,6 +674,8 @@ main(int argc, char **argv)
                     test_every_rule_has_a_file_that_it_finds_wrong_and_one_that_it_just_does_not);
     g_test_add_func("/lint/of-too-many-findings-the-worst-are-said",
                     test_of_too_many_findings_the_worst_are_said);
+    g_test_add_func("/lint/what-a-lab-requires-it-cannot-do-without",
+                    test_what_a_lab_requires_it_cannot_do_without);
     g_test_add_func("/lint/every-rule-is-in-the-man-page", test_every_rule_is_in_the_man_page);
     g_test_add_func("/lint/the-examples-are-right", test_the_examples_are_right);
     g_test_add_func("/lint/files-of-products", test_files_of_products);
