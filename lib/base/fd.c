@@ -139,14 +139,14 @@ address_at(int dir_fd, const char *name, struct sockaddr_un *ret_address, GError
     return true;
 }
 
-int
-ireko_fd_listen_at(int dir_fd, const char *name, GError **error)
+static int
+listen_at(int dir_fd, const char *name, int type, GError **error)
 {
     struct sockaddr_un address;
     if (!address_at(dir_fd, name, &address, error))
         return -1;
 
-    IREKO_AUTOFD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    IREKO_AUTOFD fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     (void)unlinkat(dir_fd, name, 0);
     if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
         listen(fd, LISTEN_BACKLOG) != 0) {
@@ -157,13 +157,25 @@ ireko_fd_listen_at(int dir_fd, const char *name, GError **error)
 }
 
 int
-ireko_fd_connect_at(int dir_fd, const char *name, GError **error)
+ireko_fd_listen_at(int dir_fd, const char *name, GError **error)
+{
+    return listen_at(dir_fd, name, SOCK_STREAM, error);
+}
+
+int
+ireko_fd_listen_packets_at(int dir_fd, const char *name, GError **error)
+{
+    return listen_at(dir_fd, name, SOCK_SEQPACKET, error);
+}
+
+static int
+connect_at(int dir_fd, const char *name, int type, GError **error)
 {
     struct sockaddr_un address;
     if (!address_at(dir_fd, name, &address, error))
         return -1;
 
-    IREKO_AUTOFD fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    IREKO_AUTOFD fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
         return ireko_fd_steal(&fd);
 
@@ -173,6 +185,18 @@ ireko_fd_connect_at(int dir_fd, const char *name, GError **error)
     else
         ireko_error_from_errno(error, errno, "cannot connect to the socket '%s'", name);
     return -1;
+}
+
+int
+ireko_fd_connect_at(int dir_fd, const char *name, GError **error)
+{
+    return connect_at(dir_fd, name, SOCK_STREAM, error);
+}
+
+int
+ireko_fd_connect_packets_at(int dir_fd, const char *name, GError **error)
+{
+    return connect_at(dir_fd, name, SOCK_SEQPACKET, error);
 }
 
 bool

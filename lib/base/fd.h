@@ -48,3 +48,10 @@ ireko_fd_listen_at(int dir_fd, const char *name, GError **error);
  * or -1 with IREKO_ERROR_NOT_FOUND (no such socket) or IREKO_ERROR_STATE (nobody listens). */
 int
 ireko_fd_connect_at(int dir_fd, const char *name, GError **error);
+
+/* The same for a socket whose messages stay apart (SOCK_SEQPACKET). */
+int
+ireko_fd_listen_packets_at(int dir_fd, const char *name, GError **error);
+
+int
+ireko_fd_connect_packets_at(int dir_fd, const char *name, GError **error);
