@@ -99,6 +99,21 @@ say_honoured(Account *account, const IrekoConverted *row, const IrekoKeyNote *no
                       words != NULL ? words : "it is in the command");
 }
 
+/* The lab's networks are the lab's: a machine that a person starts is in none. */
+static void
+say_nic(Account *account, const IrekoNic *nic)
+{
+    static const char nowhere[] =
+        "outside of a lab there is no such network: the card leads nowhere";
+    g_autofree char *device = g_strdup_printf("ethernet%u", nic->index);
+    if (nic->connection == IREKO_CONNECT_NAT)
+        ireko_account_say(account, device, "connectionType", CARRIED, "-netdev user");
+    else
+        ireko_account_say(account, device, "connectionType", APPROXIMATED, nowhere);
+    ireko_account_say(account, device, "vnet", DROPPED, nowhere);
+    ireko_account_say(account, device, "networkName", DROPPED, nowhere);
+}
+
 static void
 say_by_hand(Account *account)
 {
@@ -118,6 +133,8 @@ say_by_hand(Account *account)
                           disk->file != NULL ? "-blockdev, of the format that the name says"
                                              : "an empty drive");
     }
+    for (unsigned i = 0; i < m->nics->len; i++)
+        say_nic(account, g_ptr_array_index(m->nics, i));
     ireko_account_say(account, "serial0", "present", CARRIED, "-chardev stdio: the terminal");
     ireko_account_say(account, NULL, "ireko.image", DROPPED,
                       "a built-in image is ireko's own: the machine boots from its disks");

@@ -52,6 +52,8 @@ static const KeyPlace places[] = {
     NIC("addressType", NIC_ADDRESS_TYPE),
     NIC("address", NIC_ADDRESS),
     NIC("generatedAddress", NIC_GENERATED),
+    NIC("vnet", NIC_VNET),
+    NIC("networkName", NIC_NETWORK),
     SERIAL("present", SERIAL_PRESENT),
     SERIAL("fileType", SERIAL_TYPE),
     SERIAL("fileName", SERIAL_FILE),

@@ -59,6 +59,8 @@ typedef enum {
     NIC_ADDRESS_TYPE,
     NIC_ADDRESS,
     NIC_GENERATED,
+    NIC_VNET,
+    NIC_NETWORK,
     NIC_ATTRS,
 } NicAttr;
 

@@ -59,7 +59,9 @@ typedef struct {
     unsigned index; /* N of ethernetN */
     IrekoNicModel model;
     IrekoConnection connection;
-    char *mac; /* "00:50:56:..." where the .vmx has one, or NULL */
+    char *mac;     /* "00:50:56:..." where the .vmx has one, or NULL */
+    char *vnet;    /* of a custom connection: "vmnet2", without a folder; or NULL */
+    char *network; /* networkName: the port group, of ESXi; or NULL */
     bool start_connected;
 } IrekoNic;
 

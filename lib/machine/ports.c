@@ -3,13 +3,16 @@
 
 #include "machine/builder.h"
 
-#define MAC_TEXT_LEN 17 /* 00:0c:29:00:00:01 */
+#define MAC_TEXT_LEN     17 /* 00:0c:29:00:00:01 */
+#define NETWORK_NAME_MAX 64 /* bytes: of a network's name; ESXi's port groups have fewer */
 
 static void
 nic_free(void *data)
 {
     IrekoNic *nic = data;
     g_free(nic->mac);
+    g_free(nic->vnet);
+    g_free(nic->network);
     g_free(nic);
 }
 
@@ -58,6 +61,28 @@ read_mac(const Builder *b, const Field *fields, char **ret_mac, GError **error)
     return *ret_mac != NULL;
 }
 
+/* The network that the card asks for by name: one word per product. */
+static bool
+read_network(const Builder *b, const Field *fields, IrekoNic *nic, GError **error)
+{
+    const Field *vnet = &fields[NIC_VNET], *group = &fields[NIC_NETWORK];
+    const Field *named[] = {vnet, group};
+    for (size_t i = 0; i < G_N_ELEMENTS(named); i++) {
+        if (named[i]->value != NULL && strlen(named[i]->value) > NETWORK_NAME_MAX) {
+            ireko_field_fail(b, named[i], IREKO_ERROR_TOO_LARGE, error, "has more than %d bytes",
+                             NETWORK_NAME_MAX);
+            return false;
+        }
+    }
+    if (vnet->value != NULL && *vnet->value != '\0') {
+        g_autofree char *base = g_path_get_basename(vnet->value); /* "/dev/vmnet2" on Linux */
+        nic->vnet = g_ascii_strdown(base, -1);
+    }
+    if (group->value != NULL && *group->value != '\0')
+        nic->network = g_strdup(group->value);
+    return true;
+}
+
 static bool
 read_nic(Builder *b, const Field *fields, IrekoNic *nic, GError **error)
 {
@@ -85,7 +110,7 @@ read_nic(Builder *b, const Field *fields, IrekoNic *nic, GError **error)
     nic->model = (IrekoNicModel)model;
     nic->connection = (IrekoConnection)connection;
     return ireko_field_bool(b, &fields[NIC_CONNECTED], true, &nic->start_connected, error) &&
-           read_mac(b, fields, &nic->mac, error);
+           read_network(b, fields, nic, error) && read_mac(b, fields, &nic->mac, error);
 }
 
 bool
