@@ -205,7 +205,8 @@ ireko_vm_start(const IrekoEngine *engine,
 
     IREKO_AUTOFD made_fd = -1;
     IrekoProcessGift gift = {.ram_fd = spec->from != NULL ? spec->from->ram_fd : -1,
-                             .state_fd = spec->from != NULL ? spec->from->state_fd : -1};
+                             .state_fd = spec->from != NULL ? spec->from->state_fd : -1,
+                             .link_fds = spec->cards != NULL ? spec->link_fds : NULL};
     if (gift.ram_fd < 0 && spec->open_ram)
         gift.ram_fd = made_fd = make_ram(spec, error);
     if (gift.ram_fd < 0 && spec->open_ram)
@@ -296,6 +297,13 @@ ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, 
     }
     int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
     return control_fd >= 0 && vm->engine->freeze(control_fd, freeze, deadline, error);
+}
+
+bool
+ireko_vm_relink(IrekoVm *vm, unsigned index, int link_fd, IrekoDeadline deadline, GError **error)
+{
+    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
+    return control_fd >= 0 && vm->engine->relink(control_fd, index, link_fd, deadline, error);
 }
 
 /* SIGTERM needs nobody else to be away from the control socket, and QEMU flushes on it. */

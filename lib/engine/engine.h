@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "host/survey.h"
 #include "machine/machine.h"
+#include "net/net.h"
 
 G_BEGIN_DECLS
 
@@ -57,13 +58,18 @@ typedef struct {
 
 typedef struct {
     const IrekoMachine *machine;
-    const char *id;          /* unique on this layer, shown in process lists: "workshop/esxi01" */
-    bool kvm;                /* else TCG */
-    IrekoHv offer;           /* what vhv.enable = TRUE gives here */
-    const IrekoBoot *boot;   /* NULL: boots from its disks */
-    GPtrArray *drives;       /* IrekoDrive; the boot image is not among them */
-    bool drop_root;          /* ireko runs as root: the process gives that up */
-    bool open_ram;           /* its memory is a file, for ireko_vm_open_ram */
+    const char *id;         /* unique on this layer, shown in process lists: "workshop/esxi01" */
+    bool kvm;               /* else TCG */
+    IrekoHv offer;          /* what vhv.enable = TRUE gives here */
+    const IrekoBoot *boot;  /* NULL: boots from its disks */
+    GPtrArray *drives;      /* IrekoDrive; the boot image is not among them */
+    bool drop_root;         /* ireko runs as root: the process gives that up */
+    bool open_ram;          /* its memory is a file, for ireko_vm_open_ram */
+    const GPtrArray *cards; /* IrekoCard, one for each of the machine's; NULL: nobody plans a
+                             * network, and only NAT leads out */
+    bool taps;              /* a card on a network has a tap of this layer, else a port of the
+                             * lab's switch; either way */
+    int link_fds[IREKO_NET_CARDS_MAX]; /* ... this; by the card's index, -1: none */
     const IrekoFrozen *from; /* goes on as this one was, with memory of its own, which is written
                               * into pages of its own; NULL: boots */
 } IrekoSpec;
@@ -94,8 +100,8 @@ ireko_engine_boots_images(const IrekoEngine *engine);
 char *
 ireko_engine_identity(const IrekoEngine *engine);
 
-/* The address of the machine's card NUMBER (of its nics): the .vmx's, or one that is always the
- * same for this card of this machine and no other. Free with g_free. */
+/* The address of the machine's card NUMBER (of its nics): what the lab gave it, the .vmx's, or one
+ * that is always the same for this card of this machine and no other. Free with g_free. */
 char *
 ireko_spec_mac(const IrekoSpec *spec, unsigned number);
 
@@ -158,6 +164,11 @@ typedef struct {
  * IREKO_ERROR_UNSUPPORTED, before it is stopped, where a device of it cannot be saved. */
 bool
 ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error);
+
+/* Plugs the card INDEX, which is on a network of the lab, into LINK_FD (the caller's): its switch
+ * is another one than when it started. */
+bool
+ireko_vm_relink(IrekoVm *vm, unsigned index, int link_fd, IrekoDeadline deadline, GError **error);
 
 /* Asks the guest to shut down, as its power button would. Does not wait. */
 bool

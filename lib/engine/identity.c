@@ -22,6 +22,9 @@ char *
 ireko_spec_mac(const IrekoSpec *spec, unsigned number)
 {
     const IrekoNic *nic = g_ptr_array_index(spec->machine->nics, number);
+    const IrekoCard *card = ireko_card_find(spec->cards, nic->index);
+    if (card != NULL)
+        return g_strdup(card->mac);
     if (nic->mac != NULL)
         return g_strdup(nic->mac);
     g_autofree char *part = g_strdup_printf("ethernet%u", nic->index);

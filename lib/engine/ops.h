@@ -39,6 +39,10 @@ struct IrekoEngine {
     /* Where the process NUMBER has the machine's memory, as ireko_vm_open_ram; NULL: nowhere. */
     int (*open_ram)(pid_t number, uint64_t *ret_base, GError **error);
 
+    /* As ireko_vm_relink, over CONTROL_FD, which it owns. */
+    bool (*relink)(
+        int control_fd, unsigned index, int link_fd, IrekoDeadline deadline, GError **error);
+
     /* Presses the power button. */
     bool (*press_power)(const IrekoProcess *process, int dir_fd, GError **error);
 

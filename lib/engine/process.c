@@ -267,6 +267,9 @@ open_files(Files *files, int dir_fd, int lock_fd, const IrekoProcessGift *gift, 
     files->given[IREKO_PROCESS_FD_STATE - IREKO_PROCESS_FD_PID] = state_fd;
     files->null_fd = raise_fd(null_fd);
     files->log_fd = raise_fd(log_fd);
+    for (int i = 0; gift->link_fds != NULL && i < IREKO_PROCESS_LINKS; i++)
+        files->given[IREKO_PROCESS_FD_LINK - IREKO_PROCESS_FD_PID + i] =
+            raise_gift(gift->link_fds[i]);
     if (files->given[0] < 0 || files->given[IREKO_PROCESS_FD_DIR - IREKO_PROCESS_FD_PID] < 0 ||
         files->null_fd < 0 || files->log_fd < 0 || (gift->ram_fd >= 0 && ram_fd < 0) ||
         (gift->state_fd >= 0 && state_fd < 0)) {

@@ -8,6 +8,8 @@
 
 #include "base/fd.h"
 
+#define IREKO_PROCESS_LINKS 10 /* as many as a machine has cards */
+
 /* What the process finds open, besides stdin (/dev/null), stdout and stderr (the log). The sockets
  * listen already: whoever connects waits for the process in their queue. */
 enum {
@@ -18,7 +20,8 @@ enum {
     IREKO_PROCESS_FD_DIR = IREKO_PROCESS_FD_AGENT + 4, /* the folder: /proc/self/fd/10/NAME */
     IREKO_PROCESS_FD_RAM,   /* the machine's memory, a file; where it has one */
     IREKO_PROCESS_FD_STATE, /* the state that it begins with; where it has one */
-    IREKO_PROCESS_FD_END,
+    IREKO_PROCESS_FD_LINK,  /* what ethernet0 is plugged into, and so on; where it is */
+    IREKO_PROCESS_FD_END = IREKO_PROCESS_FD_LINK + IREKO_PROCESS_LINKS,
 };
 
 #define IREKO_PROCESS_RAM "/proc/self/fd/11" /* as the process can name it */
@@ -27,6 +30,7 @@ enum {
 typedef struct {
     int ram_fd;
     int state_fd;
+    const int *link_fds; /* IREKO_PROCESS_LINKS of them; NULL: none */
 } IrekoProcessGift;
 
 #define IREKO_PROCESS_DIR "/proc/self/fd/10" /* the folder, as the process can name it */

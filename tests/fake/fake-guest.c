@@ -253,11 +253,42 @@ echo(int fd)
         say(fd, bytes, (size_t)n);
 }
 
+/* Takes the descriptor that comes with the end of a line "link N", for the card N. */
+static void
+take_link(int fd)
+{
+    char line[CHUNK];
+    size_t len = 0;
+    for (;;) {
+        union {
+            char bytes[CMSG_SPACE(sizeof(int))];
+            struct cmsghdr align;
+        } control = {0};
+        struct iovec data = {.iov_base = line + len, .iov_len = 1};
+        struct msghdr message = {.msg_iov = &data,
+                                 .msg_iovlen = 1,
+                                 .msg_control = &control,
+                                 .msg_controllen = sizeof control};
+        if (recvmsg(fd, &message, MSG_CMSG_CLOEXEC) != 1 || len + 1 == sizeof line)
+            return;
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+        unsigned index = 0;
+        int link_fd = -1;
+        line[++len] = '\0';
+        if (header == NULL || sscanf(line, "link %1u", &index) != 1)
+            continue;
+        memcpy(&link_fd, CMSG_DATA(header), sizeof link_fd);
+        (void)dup3(link_fd, IREKO_PROCESS_FD_LINK + (int)index, O_CLOEXEC);
+        (void)close(link_fd);
+        len = 0;
+    }
+}
+
 static void
 be_ready(int fd)
 {
     say(fd, "ready\n", 6);
-    hear_only(fd);
+    take_link(fd);
 }
 
 typedef struct {

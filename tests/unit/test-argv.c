@@ -2,8 +2,13 @@
  * them anew; the diff is then to be read. What is golden is also shown to the real QEMU. */
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <ireko/error.h>
@@ -14,33 +19,38 @@
 
 #define LONG_MS 60000
 
+typedef enum { UNPLANNED, PORTS, TAPS } Net;
+
 typedef struct {
     const char *name; /* of the golden file */
     const char *vmx;
     bool kvm;
     IrekoHv offer;
     bool boot, drop_root;
+    Net net; /* what cards are plugged into */
 } Row;
 
 static const Row rows[] = {
-    {"hypervisor-tcg-svm", "hypervisor", false, IREKO_HV_SVM, true, true},
-    {"hypervisor-kvm-svm", "hypervisor", true, IREKO_HV_SVM, true, false},
-    {"hypervisor-kvm-vmx", "hypervisor", true, IREKO_HV_VMX, true, false},
-    {"hypervisor-nothing-to-offer", "hypervisor", false, IREKO_HV_NONE, true, false},
-    {"hypervisor-own-disk", "hypervisor", false, IREKO_HV_SVM, false, false},
-    {"vhv-off", "vhv-off", false, IREKO_HV_SVM, true, false},
-    {"disks", "disks", false, IREKO_HV_SVM, false, false},
-    {"cards", "cards", false, IREKO_HV_SVM, false, false},
-    {"desktop", "desktop", false, IREKO_HV_SVM, false, false},
-    {"desktop-kvm", "desktop", true, IREKO_HV_VMX, false, false},
-    {"image-on-ide", "image-on-ide", false, IREKO_HV_SVM, true, false},
-    {"image-alone", "image-alone", false, IREKO_HV_SVM, true, false},
+    {"hypervisor-tcg-svm", "hypervisor", false, IREKO_HV_SVM, true, true, UNPLANNED},
+    {"hypervisor-kvm-svm", "hypervisor", true, IREKO_HV_SVM, true, false, UNPLANNED},
+    {"hypervisor-kvm-vmx", "hypervisor", true, IREKO_HV_VMX, true, false, UNPLANNED},
+    {"hypervisor-nothing-to-offer", "hypervisor", false, IREKO_HV_NONE, true, false, UNPLANNED},
+    {"hypervisor-own-disk", "hypervisor", false, IREKO_HV_SVM, false, false, UNPLANNED},
+    {"vhv-off", "vhv-off", false, IREKO_HV_SVM, true, false, UNPLANNED},
+    {"disks", "disks", false, IREKO_HV_SVM, false, false, UNPLANNED},
+    {"cards", "cards", false, IREKO_HV_SVM, false, false, UNPLANNED},
+    {"cards-of-a-lab", "cards", false, IREKO_HV_SVM, false, false, PORTS},
+    {"cards-of-a-guest", "cards", false, IREKO_HV_SVM, false, false, TAPS},
+    {"desktop", "desktop", false, IREKO_HV_SVM, false, false, UNPLANNED},
+    {"desktop-kvm", "desktop", true, IREKO_HV_VMX, false, false, UNPLANNED},
+    {"image-on-ide", "image-on-ide", false, IREKO_HV_SVM, true, false, UNPLANNED},
+    {"image-alone", "image-alone", false, IREKO_HV_SVM, true, false, UNPLANNED},
 };
 
 typedef struct {
     IrekoMachine *machine;
     IrekoBoot boot;
-    GPtrArray *drives;
+    GPtrArray *drives, *cards;
     char *kernel, *initrd, *root;
     IrekoSpec spec;
 } Case;
@@ -81,6 +91,27 @@ drives_of(const IrekoMachine *machine, const char *lab, bool boot)
     return drives;
 }
 
+/* What a lab gives the cards of the machine. */
+static GPtrArray *
+cards_of(const IrekoMachine *machine)
+{
+    GPtrArray *cards = g_ptr_array_new_with_free_func((GDestroyNotify)ireko_card_free);
+    for (unsigned i = 0; i < machine->nics->len; i++) {
+        const IrekoNic *nic = g_ptr_array_index(machine->nics, i);
+        bool nat = nic->connection == IREKO_CONNECT_NAT;
+        IrekoCard *card = ireko_card_new(nic->index, nat ? IREKO_CARD_NAT : IREKO_CARD_NET,
+                                         nat ? NULL : "hostonly");
+        if (!nic->start_connected)
+            card->link = IREKO_CARD_NONE;
+        card->address = 0x0a40100f; /* 10.64.16.15 */
+        card->gateway = nat ? 0x0a401002 : 0;
+        card->prefix = 20;
+        (void)g_snprintf(card->mac, sizeof card->mac, "00:0c:29:00:00:%02x", i);
+        g_ptr_array_add(cards, card);
+    }
+    return cards;
+}
+
 static void
 case_init(Case *c, const IrekoVmx *doc, const Row *row, const char *lab)
 {
@@ -107,13 +138,21 @@ case_init(Case *c, const IrekoVmx *doc, const Row *row, const char *lab)
         .boot = row->boot ? &c->boot : NULL,
         .drives = c->drives,
         .drop_root = row->drop_root,
+        .taps = row->net == TAPS,
     };
+    c->cards = row->net != UNPLANNED ? cards_of(c->machine) : NULL;
+    c->spec.cards = c->cards;
+    for (unsigned i = 0; i < IREKO_NET_CARDS_MAX; i++)
+        c->spec.link_fds[i] = -1;
 }
 
 static void
 case_clear(Case *c)
 {
     g_ptr_array_unref(c->drives);
+    g_clear_pointer(&c->cards, g_ptr_array_unref);
+    for (unsigned i = 0; i < IREKO_NET_CARDS_MAX; i++)
+        ireko_fd_close(&c->spec.link_fds[i]);
     ireko_machine_free(c->machine);
     g_free(c->kernel);
     g_free(c->initrd);
@@ -261,6 +300,47 @@ make_files(const Case *c, const char *dir)
     run("truncate -s 1M %s/root.erofs", dir);
 }
 
+/* Plugs the cards that are on a network in; false where that takes a right that we have not. */
+static bool
+plug_in(Case *c, int *ret_peer)
+{
+    for (unsigned i = 0; c->cards != NULL && i < c->cards->len; i++) {
+        const IrekoCard *card = g_ptr_array_index(c->cards, i);
+        if (card->link != IREKO_CARD_NET)
+            continue;
+        int ends[2] = {-1, -1};
+        struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+        if (c->spec.taps)
+            ends[0] = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+        else
+            g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+        c->spec.link_fds[card->index] = ends[0];
+        if (c->spec.taps && (ends[0] < 0 || ioctl(ends[0], TUNSETIFF, &request) != 0))
+            return false;
+        ireko_fd_close(ret_peer);
+        *ret_peer = ends[1];
+    }
+    return true;
+}
+
+/* A switch that died is another one: the machine does not notice. */
+static void
+check_relink(const Case *c, IrekoVm *vm, unsigned index)
+{
+    g_autoptr(GError) error = NULL;
+    for (unsigned again = 0; again < 2 && c->cards != NULL && !c->spec.taps; again++) {
+        int ends[2];
+        g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+        IREKO_AUTOFD ours = ends[0];
+        IREKO_AUTOFD theirs = ends[1];
+        g_assert_true(ireko_vm_relink(vm, index, theirs, ireko_deadline_in_ms(LONG_MS), &error));
+        g_assert_no_error(error);
+        ireko_fd_close(&theirs);
+        struct pollfd end = {.fd = ours, .events = POLLHUP};
+        g_assert_cmpint(poll(&end, 1, 0), ==, 0); /* QEMU holds the other end */
+    }
+}
+
 /* A machine of no image has all its devices realised before it is seen to run. */
 static void
 test_taken_by_qemu(const void *data)
@@ -279,6 +359,12 @@ test_taken_by_qemu(const void *data)
     make_files(&c, dir);
     c.machine->memory_mib = MIN(c.machine->memory_mib, 256);
     c.spec.drop_root = getuid() == 0;
+    IREKO_AUTOFD peer = -1;
+    if (!plug_in(&c, &peer)) {
+        g_test_skip("there is no right to make a tap");
+        g_assert_true(ireko_file_remove_tree(dir, NULL));
+        return;
+    }
 
     g_autoptr(IrekoVm) vm =
         ireko_vm_start(&ireko_engine_qemu, &c.spec, dir, ireko_deadline_in_ms(LONG_MS), -1, &error);
@@ -286,6 +372,7 @@ test_taken_by_qemu(const void *data)
         g_test_skip(error->message);
     } else {
         g_assert_no_error(error);
+        check_relink(&c, vm, 1);
         g_assert_true(ireko_vm_end(vm, ireko_deadline_in_ms(LONG_MS), &error));
     }
     g_assert_true(ireko_file_remove_tree(dir, NULL));

@@ -70,11 +70,7 @@ plan(const IrekoSpec *spec, GError **error)
 }
 
 static bool
-await(int control_fd,
-      const IrekoSpec *spec,
-      IrekoDeadline deadline,
-      int cancel_fd,
-      GError **error)
+await(int control_fd, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
     (void)spec;
     static const char ready[] = "ready\n";
@@ -92,6 +88,17 @@ await(int control_fd,
     return true;
 }
 
+/* A line "link N" after "ready", its end with the descriptor. */
+static bool
+relink(int control_fd, unsigned index, int link_fd, IrekoDeadline deadline, GError **error)
+{
+    IREKO_AUTOFD fd = control_fd;
+    g_autofree char *line = g_strdup_printf("link %u", index);
+    return await(dup(fd), NULL, deadline, -1, error) &&
+           ireko_fd_write_all(fd, line, strlen(line), deadline, -1, error) &&
+           ireko_fd_pass(fd, link_fd, deadline, -1, error);
+}
+
 static bool
 press_power(const IrekoProcess *process, int dir_fd, GError **error)
 {
@@ -105,5 +112,6 @@ const IrekoEngine ireko_engine_fake = {
     .identity = identity,
     .plan = plan,
     .await = await,
+    .relink = relink,
     .press_power = press_power,
 };

@@ -202,41 +202,6 @@ add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GErr
     return true;
 }
 
-/* ---- network ---- */
-
-const char *
-ireko_qemu_nic_model(IrekoNicModel model)
-{
-    static const char *const models[] = {
-        [IREKO_NIC_VLANCE] = "pcnet",
-        [IREKO_NIC_E1000] = "e1000",
-        [IREKO_NIC_E1000E] = "e1000e",
-        [IREKO_NIC_VMXNET3] = "vmxnet3",
-    };
-    return models[model];
-}
-
-/* Only NAT leads out. A hub of its own joins the card to nothing, and the guest still finds a card
- * with a link. */
-static void
-add_nic(GPtrArray *argv, const IrekoSpec *spec, unsigned number)
-{
-    const IrekoNic *nic = g_ptr_array_index(spec->machine->nics, number);
-    g_autofree char *name = g_strdup_printf("ethernet%u", nic->index);
-    bool frozen = spec->from != NULL && spec->from->macs != NULL;
-    g_autofree char *mac =
-        frozen ? g_strdup(spec->from->macs[number]) : ireko_spec_mac(spec, number);
-    if (nic->connection == IREKO_CONNECT_NAT && nic->start_connected)
-        ireko_qemu_add(argv, "-netdev", "user,id=net%u", nic->index);
-    else
-        ireko_qemu_add(argv, "-netdev", "hubport,id=net%u,hubid=%u", nic->index, nic->index);
-    /* Not as JSON: with a card given so, QEMU 7.2 and qboot never start the kernel. No ROM: nobody
-     * waits for a network boot. */
-    ireko_qemu_add(argv, "-device", "%s,id=%s,addr=0x%x,netdev=net%u,mac=%s,romfile=",
-                   ireko_qemu_nic_model(nic->model), name, IREKO_SLOT_ETHERNET + nic->index,
-                   nic->index, mac);
-}
-
 /* ---- serial ports and the agent ---- */
 
 static void
@@ -451,7 +416,7 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
     if (!add_boot(argv, spec, host, error) || !ireko_qemu_add_disks(argv, spec, error))
         return NULL;
     for (unsigned i = 0; i < spec->machine->nics->len; i++)
-        add_nic(argv, spec, i);
+        ireko_qemu_add_nic(argv, spec, i);
     if (!add_serials(argv, spec, host, error) || !add_display(argv, spec, host, error))
         return NULL;
     if (spec->boot != NULL)

@@ -58,6 +58,10 @@ ireko_qemu_nic_model(IrekoNicModel model);
 bool
 ireko_qemu_add_disks(GPtrArray *argv, const IrekoSpec *spec, GError **error);
 
+/* The machine's card NUMBER (of its nics) and what it is plugged into. */
+void
+ireko_qemu_add_nic(GPtrArray *argv, const IrekoSpec *spec, unsigned number);
+
 /* OPTION and its value. Nothing that comes from a file may be in FORMAT's arguments unless QEMU
  * takes the whole value as it stands: QEMU reads commas. */
 void

@@ -11,6 +11,7 @@
 #include "engine/ops.h"
 #include "engine/qemu/argv.h"
 #include "engine/qemu/freeze.h"
+#include "engine/qemu/nics.h"
 #include "qmp/qmp.h"
 
 #define PROGRAM      "qemu-system-x86_64"
@@ -268,6 +269,7 @@ const IrekoEngine ireko_engine_qemu = {
     .await = await,
     .freeze = ireko_qemu_freeze,
     .open_ram = ireko_qemu_open_ram,
+    .relink = ireko_qemu_relink,
     .press_power = press_power,
     .explain = explain,
 };
