@@ -50,6 +50,9 @@ cmd_vmx(int argc, char **argv, GError **error);
 int
 cmd_agent(int argc, char **argv, GError **error);
 
+int
+cmd_switch(int argc, char **argv, GError **error);
+
 /* options.c: parses the options ENTRIES of the verb argv[0]; stops at the first word that is none.
  * What is left is in ARGV[1] to ARGV[ARGC - 1], LEAST to MOST words (MOST < 0: any number). False
  * after

@@ -98,7 +98,8 @@ const Command cli_commands[] = {
      "  ireko image build\n"
      "  ireko image list\n",
      cmd_image},
-    {"agent", NULL, NULL, NULL, cmd_agent}, /* hidden: what runs inside a machine */
+    {"agent", NULL, NULL, NULL, cmd_agent},   /* hidden: what runs inside a machine */
+    {"switch", NULL, NULL, NULL, cmd_switch}, /* ... and what a lab's network is */
     {NULL, NULL, NULL, NULL, NULL},
 };
 

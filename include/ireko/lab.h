@@ -157,6 +157,11 @@ ireko_lab_exec(const IrekoHome *home,
 int
 ireko_lab_console(const IrekoHome *home, const char *path, int cancel_fd, GError **error);
 
+/* The switch of a lab's network, on the descriptors that lib/lab starts it with; false with an
+ * error where it was started by anybody else. */
+bool
+ireko_lab_serve_switch(GError **error);
+
 /* The agent: serves the layer that this program runs in, for ever; false with an error where it is
  * not inside a machine that ireko started. VERSION is told to who asks. */
 bool

@@ -16,6 +16,7 @@
 #include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/network.h"
 #include "lab/spec.h"
 #include "lab/tail.h"
 
@@ -125,6 +126,8 @@ obtain_vm(Task *task)
     g_autoptr(GError) error = NULL;
     IrekoVm *vm = ireko_vm_attach(layer->engine, task->folder, &error);
     if (vm != NULL) {
+        if (layer->start && layer->level == 0)
+            ireko_network_mend(layer, task->node, vm);
         settle(task, IREKO_STATE_STARTING, NULL);
         return vm;
     }

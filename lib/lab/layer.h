@@ -11,7 +11,7 @@
 G_BEGIN_DECLS
 
 /* The layer that runs machines. */
-typedef struct {
+typedef struct IrekoLayer {
     const IrekoEngine *engine;
     const char *path;         /* of the machine that this layer is; "" on L0 */
     unsigned level;           /* 0 on L0 */
@@ -21,8 +21,14 @@ typedef struct {
     const char *images; /* folder that holds "images", or NULL */
     const char *folder; /* where each machine has its folder */
     const char *id;     /* of the lab, for process lists */
-    unsigned pace;      /* how much longer than on bare KVM things may take here */
-    bool start;         /* start what does not run; else only ask */
+    /* Opens what CARD of NODE is plugged into: a descriptor for the machine; -1 with an error.
+     * NULL: nothing is. */
+    int (*link)(const struct IrekoLayer *layer,
+                const IrekoNode *node,
+                const IrekoCard *card,
+                GError **error);
+    unsigned pace; /* how much longer than on bare KVM things may take here */
+    bool start;    /* start what does not run; else only ask */
     int cancel_fd;
     /* Each time more is known of a machine, of this layer or one inside; one call at a time. */
     void (*report)(void *data, const IrekoReport *report);

@@ -13,6 +13,7 @@
 #include "lab/inside.h"
 #include "lab/labfile.h"
 #include "lab/layer.h"
+#include "lab/switches.h"
 #include "nest/nest.h"
 
 #define RECORD_SCHEMA "ireko.record/1"
@@ -190,11 +191,17 @@ ireko_record_read_nest(const IrekoHome *home, const char *name)
 }
 
 bool
-ireko_record_remove(const IrekoHome *home, const char *name, GError **error)
+ireko_record_clear_run(const IrekoHome *home, const char *name, GError **error)
 {
     g_autofree char *run = ireko_record_run_folder(home, name);
+    return ireko_switches_end(run, error) && ireko_file_remove_tree(run, error);
+}
+
+bool
+ireko_record_remove(const IrekoHome *home, const char *name, GError **error)
+{
     g_autofree char *state = lab_folder(home, name);
-    return ireko_file_remove_tree(run, error) && ireko_file_remove_tree(state, error);
+    return ireko_record_clear_run(home, name, error) && ireko_file_remove_tree(state, error);
 }
 
 char **

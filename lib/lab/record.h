@@ -48,7 +48,12 @@ ireko_record_update_nest(const IrekoHome *home, const IrekoNest *part);
 json_t *
 ireko_record_read_nest(const IrekoHome *home, const char *name);
 
-/* Removes the record and the machines' folders of NAME. */
+/* Ends the switches of the lab NAME, of which no machine runs, and removes what is in its folder.
+ */
+bool
+ireko_record_clear_run(const IrekoHome *home, const char *name, GError **error);
+
+/* Does that and removes the record of NAME. */
 bool
 ireko_record_remove(const IrekoHome *home, const char *name, GError **error);
 

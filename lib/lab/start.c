@@ -55,6 +55,9 @@ ireko_start_clear(IrekoStart *start)
     g_clear_pointer(&start->cmdline, g_free);
     g_clear_pointer(&start->id, g_free);
     g_clear_pointer(&start->image, ireko_image_free);
+    for (unsigned i = 0; start->spec.cards != NULL && i < IREKO_NET_CARDS_MAX; i++)
+        ireko_fd_close(&start->spec.link_fds[i]);
+    start->spec.cards = NULL;
 }
 
 /* On L0 the root is a file; inside a layer it is the disk that the layer itself booted from. */
@@ -116,6 +119,22 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
     return true;
 }
 
+/* Plugs the cards of NODE in. */
+static bool
+open_links(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
+{
+    for (unsigned i = 0; layer->link != NULL && i < node->cards->len; i++) {
+        const IrekoCard *card = node->cards->pdata[i];
+        if (card->link != IREKO_CARD_NET)
+            continue;
+        int fd = layer->link(layer, node, card, error);
+        if (fd < 0)
+            return false;
+        start->spec.link_fds[card->index] = fd;
+    }
+    return true;
+}
+
 bool
 ireko_layer_prepare(const IrekoLayer *layer,
                     const IrekoNode *node,
@@ -138,8 +157,15 @@ ireko_layer_prepare(const IrekoLayer *layer,
         .drives = ret_start->drives,
         .drop_root = geteuid() == 0,
         .open_ram = layer->level == 0,
+        .cards = node->cards,
+        .taps = layer->level > 0,
     };
-    return true;
+    for (unsigned i = 0; i < IREKO_NET_CARDS_MAX; i++)
+        ret_start->spec.link_fds[i] = -1;
+    if (folder == NULL || open_links(ret_start, layer, node, error))
+        return true;
+    ireko_start_clear(ret_start);
+    return false;
 }
 
 /* Takes the lock that goes with a channel; -1 where somebody has it. */

@@ -23,6 +23,7 @@ ireko_node_free(IrekoNode *node)
     g_free(node->path);
     g_clear_pointer(&node->vmx, g_bytes_unref);
     ireko_machine_free(node->machine);
+    g_clear_pointer(&node->cards, g_ptr_array_unref);
     g_clear_pointer(&node->guests, g_ptr_array_unref);
     g_free(node);
 }
@@ -67,6 +68,7 @@ ireko_node_new(const char *parent_path,
                                       : g_strconcat(parent_path, "/", node->name, NULL);
     node->level = level;
     node->vmx = g_bytes_ref(vmx);
+    node->cards = ireko_cards_from_json(NULL, NULL);
     node->guests = ireko_nodes_new();
     return g_steal_pointer(&node);
 }
@@ -80,8 +82,9 @@ ireko_nodes_to_json(const GPtrArray *nodes)
         size_t len = 0;
         const uint8_t *bytes = g_bytes_get_data(node->vmx, &len);
         g_autofree char *vmx = g_base64_encode(bytes, len);
-        json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:o}", "name", node->name, "file",
-                                               node->machine->file, "vmx", vmx, "guests",
+        json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", node->name, "file",
+                                               node->machine->file, "vmx", vmx, "cards",
+                                               ireko_cards_to_json(node->cards), "guests",
                                                ireko_nodes_to_json(node->guests)));
     }
     return array;
@@ -92,11 +95,11 @@ static IrekoNode *
 node_from_json(const json_t *object, const char *parent_path, unsigned level, GError **error)
 {
     const char *name = NULL, *file = NULL, *vmx = NULL;
-    json_t *guests = NULL;
+    json_t *guests = NULL, *cards = NULL;
     /* json_unpack takes a json_t that is not const, and reads it. */
     json_t *readable = json_incref((json_t *)(uintptr_t)object);
-    int got = json_unpack(readable, "{s:s,s:s,s:s,s:o}", "name", &name, "file", &file, "vmx", &vmx,
-                          "guests", &guests);
+    int got = json_unpack(readable, "{s:s,s:s,s:s,s?o,s:o}", "name", &name, "file", &file, "vmx",
+                          &vmx, "cards", &cards, "guests", &guests);
     json_decref(readable);
     if (got != 0 || !json_is_array(guests) || !ireko_text_is_name(name)) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
@@ -108,6 +111,10 @@ node_from_json(const json_t *object, const char *parent_path, unsigned level, GE
     g_autoptr(GBytes) text = g_bytes_new_take(bytes, len);
     g_autoptr(IrekoNode) node = ireko_node_new(parent_path, level, name, file, text, error);
     if (node == NULL)
+        return NULL;
+    g_ptr_array_unref(node->cards);
+    node->cards = ireko_cards_from_json(cards, error);
+    if (node->cards == NULL)
         return NULL;
     g_ptr_array_unref(node->guests);
     node->guests = ireko_nodes_from_json(guests, node->path, level + 1, error);

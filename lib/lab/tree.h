@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "machine/machine.h"
+#include "net/net.h"
 
 G_BEGIN_DECLS
 
@@ -17,6 +18,7 @@ typedef struct {
     unsigned level; /* 1 on L0 */
     GBytes *vmx;    /* the file as it was read */
     IrekoMachine *machine;
+    GPtrArray *cards;  /* IrekoCard: what each of the machine's cards is given; empty before that */
     GPtrArray *guests; /* IrekoNode */
 } IrekoNode;
 

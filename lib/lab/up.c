@@ -13,8 +13,10 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/cards.h"
 #include "lab/drives.h"
 #include "lab/layer.h"
+#include "lab/network.h"
 #include "lab/record.h"
 #include "lab/requires.h"
 
@@ -203,6 +205,7 @@ layer_of(Work *work, bool start)
         .images = work->home->cache,
         .folder = work->folder,
         .id = work->lab->name,
+        .link = ireko_network_link,
         .pace = 1,
         .start = start,
         .cancel_fd = work->run->cancel_fd,
@@ -307,6 +310,7 @@ check_running(const Work *work, bool *ret_any, GError **error)
             work->lab->name, recorded->source, work->lab->name);
         return false;
     }
+    ireko_cards_copy(work->lab->nodes, recorded->nodes);
     if (strcmp(recorded->accel, ireko_accel_name(work->accel)) == 0)
         return true;
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
@@ -321,7 +325,7 @@ put_on_record(const Work *work, bool any_runs, GError **error)
 {
     if (any_runs)
         return true;
-    if (!ireko_file_remove_tree(work->folder, error) ||
+    if (!ireko_record_clear_run(work->home, work->lab->name, error) ||
         !ireko_file_make_folder(work->folder, error))
         return false;
     IrekoLab record = *work->lab;
@@ -349,8 +353,10 @@ begin(Work *work, GError **error)
     if (work->facts == NULL || !choose_accel(work, work->run->accel, error) ||
         !check_running(work, &any_runs, error))
         return false;
-    return (any_runs || (build_images(work, error) && check_definition(work, error))) &&
-           put_on_record(work, any_runs, error);
+    return (any_runs || (ireko_network_plan(work->home, work->lab, error) &&
+                         build_images(work, error) && check_definition(work, error))) &&
+           put_on_record(work, any_runs, error) &&
+           ireko_network_start(work->home, work->lab, work->run->program, error);
 }
 
 IrekoNest *
@@ -383,7 +389,7 @@ ireko_lab_start(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GE
     g_auto(Work) work = work_new(home, lab, run);
     work.facts = ireko_facts_here(error);
     if (work.facts == NULL || !choose_accel(&work, lab->accel, error) ||
-        !build_images(&work, error))
+        !build_images(&work, error) || !ireko_network_start(home, lab, run->program, error))
         return NULL;
     const IrekoLayer layer = layer_of(&work, true);
     ireko_layer_run(&layer, lab->nodes);
@@ -444,7 +450,8 @@ ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GEr
     g_auto(Work) work = work_new(home, lab, run);
     work.facts = ireko_facts_here(error);
     if (work.facts == NULL || !ireko_requires_check(lab, error) ||
-        !choose_accel(&work, run->accel, error) || !check_definition(&work, error))
+        !choose_accel(&work, run->accel, error) || !ireko_network_plan(home, lab, error) ||
+        !check_definition(&work, error))
         return NULL;
     g_autoptr(GString) text = g_string_new(NULL);
     const IrekoLayer layer = layer_of(&work, true);

@@ -1,0 +1,155 @@
+"""The lab's network with fake machines: its switches are real, started, mended, ended."""
+
+import json
+import os
+import socket
+import signal
+
+from harness import Machine, Place, kill, main, processes, wait_for
+
+CARDS = {"ethernet0__present": "TRUE", "ethernet0__connectionType": "hostonly",
+         "ethernet0__virtualDev": "vmxnet3"}
+OUT = {"ethernet1__present": "TRUE", "ethernet1__connectionType": "nat"}
+
+
+def hosts(count=3, **more):
+    return Machine("host", Machine("leaf", **CARDS), count=count, **CARDS, **more)
+
+
+def switches(place):
+    """The switches of this place: title -> number."""
+    return {words[2]: pid for pid, words in processes()
+            if place.is_ours(pid, words) and words[1:2] == ["switch"]}
+
+
+def status(place, lab, network="hostonly"):
+    with socket.socket(socket.AF_UNIX) as asked:
+        folder = os.open(place.path("home", "run", lab, ".net", network), os.O_RDONLY)
+        asked.connect(f"/proc/self/fd/{folder}/qmp")
+        os.close(folder)
+        return json.loads(asked.makefile().read())
+
+
+def plugged(place, lab):
+    return sorted(port["label"] for port in status(place, lab)["ports"])
+
+
+def cards(place, lab):
+    """path -> list of its cards, as they are on record."""
+    with open(place.path("home", "labs", lab, "record.json"), encoding="utf-8") as file:
+        record = json.load(file)
+
+    def walk(machines, above):
+        for machine in machines:
+            yield above + machine["name"], machine["cards"]
+            yield from walk(machine["guests"], above + machine["name"] + "/")
+    return dict(walk(record["machines"], ""))
+
+
+def test_switch(place):
+    """A lab with cards on a network has a switch for it; down ends it, a lab without has none."""
+    lab = place.lab("one", hosts())
+    assert place.nest("up", lab)["ok"]
+    assert list(switches(place)) == ["one/hostonly"]
+    assert plugged(place, "one") == [f"host-{n} ethernet0" for n in (1, 2, 3)]
+    with open(f"/proc/{switches(place)['one/hostonly']}/status", encoding="utf-8") as file:
+        uid = [line for line in file if line.startswith("Uid:")][0].split()
+    assert os.geteuid() != 0 or "0" not in uid, "the switch runs as root"
+    place.ireko("down", "one")
+    assert not switches(place)
+    place.nest("up", place.lab("none", Machine("alone")))
+    assert not switches(place)
+    place.ireko("down", "none")
+
+
+def test_addresses(place):
+    """Each card has an address of its own, the same after down and up; guests are on the host's net."""
+    lab = place.lab("one", hosts(**OUT))
+    place.nest("up", lab)
+    first = cards(place, "one")
+    assert first["host-1"][0]["network"] == first["host-2/leaf"][0]["network"] == "hostonly"
+    assert first["host-1/leaf"][0]["uplink"] == 0 and first["host-1"][0]["uplink"] is None
+    for field in ("mac", "address"):
+        given = [card[field] for path in first for card in first[path] if card["link"] == "net"]
+        assert len(given) == len(set(given)) == 6, given
+    assert first["host-1"][1]["link"] == "nat" and first["host-1"][1]["gateway"]
+    place.ireko("down", "one")
+    place.nest("up", lab)
+    assert cards(place, "one") == first
+    place.ireko("down", "one")
+
+
+def test_networks(place):
+    """VMware's numbers mean what they mean there; names stand for networks; each has its switch."""
+    named = {"a": {"connectionType": "custom", "vnet": "/dev/vmnet1"},
+             "b": {"connectionType": "custom", "vnet": "VMnet2"},
+             "c": {"networkName": "VM Network"}, "d": {},
+             "e": {"connectionType": "custom", "vnet": "vmnet8"},
+             "f": {"startConnected": "FALSE"}}
+    machines = [Machine(name, ethernet0__present="TRUE",
+                        **{f"ethernet0__{key}": value for key, value in keys.items()})
+                for name, keys in named.items()]
+    place.nest("up", place.lab("nets", *machines))
+    found = {path: given[0]["network"] or given[0]["link"] for path, given in cards(place, "nets").items()}
+    assert found == {"a": "hostonly", "b": "vmnet2", "c": "VM Network", "d": "bridged", "e": "nat",
+                     "f": "none"}, found
+    assert sorted(switches(place)) == ["nets/VM Network", "nets/bridged", "nets/hostonly", "nets/vmnet2"]
+    place.ireko("down", "nets")
+
+
+def test_two_labs(place):
+    """Two labs side by side have switches, subnets and addresses of their own."""
+    for name in ("one", "two"):
+        assert place.nest("up", place.lab(name, hosts(2)))["ok"]
+    one, two = ({card["address"].rsplit(".", 2)[0] for given in cards(place, name).values()
+                 for card in given} for name in ("one", "two"))
+    assert not one & two
+    assert sorted(switches(place)) == ["one/hostonly", "two/hostonly"]
+    place.ireko("down", "one")
+    assert list(switches(place)) == ["two/hostonly"] and len(plugged(place, "two")) == 2
+    place.ireko("down", "two")
+
+
+def test_killed(place):
+    """A switch that is killed is there again after up, with every machine plugged in."""
+    lab = place.lab("one", hosts())
+    place.nest("up", lab)
+    machines = {path: pid for path, pid in place.guests().items() if "switch" not in path}
+    before = switches(place)["one/hostonly"]
+    kill(before)
+    assert not switches(place)
+    assert place.nest("up", lab)["ok"]
+    after = switches(place)["one/hostonly"]
+    assert after != before and plugged(place, "one") == [f"host-{n} ethernet0" for n in (1, 2, 3)]
+    assert machines.items() <= place.guests().items(), "machines were started anew"
+    place.ireko("down", "one")
+
+
+def test_all_killed(place):
+    """With everything killed, up starts anew, and a machine that ends is unplugged."""
+    lab = place.lab("one", hosts(2))
+    place.nest("up", lab)
+    for pid in place.guests().values():
+        kill(pid)
+    assert place.nest("up", lab)["ok"] and len(plugged(place, "one")) == 2
+    kill(place.guests()["one/host-2"])
+    wait_for(lambda: plugged(place, "one") == ["host-1 ethernet0"], what="the switch's notice")
+    assert place.nest("up", lab)["ok"] and len(plugged(place, "one")) == 2
+    place.ireko("down", "one")
+
+
+def test_orphan(place):
+    """Only the switch is left: down ends it, and so does up of a lab that has none any more."""
+    lab = place.lab("one", hosts(2))
+    place.nest("up", lab)
+    for path, pid in place.guests().items():
+        if "switch" not in path:
+            os.kill(pid, signal.SIGKILL)
+    wait_for(lambda: len(place.guests()) == 1, what="the end of the machines")
+    place.ireko("down", "one")
+    assert not place.guests()
+
+
+if __name__ == "__main__":
+    main([test_switch, test_addresses, test_networks, test_two_labs, test_killed, test_all_killed,
+          test_orphan], lambda: Place().fake("1"))
