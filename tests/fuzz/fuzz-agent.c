@@ -12,15 +12,6 @@
 
 #define INPUT_MAX ((size_t)64 << 10) /* fits the socket's buffer */
 
-static bool
-end_nobody(void *data, const char *name, int64_t wait_ms, GError **error)
-{
-    (void)data, (void)name;
-    g_assert_cmpint(wait_ms, >=, 0);
-    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "nobody");
-    return false;
-}
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
