@@ -90,7 +90,8 @@ edit_to_output(const char *file,
                VmxResult *result,
                GError **error)
 {
-    g_autoptr(IrekoVmx) doc = vmx_read(file, error);
+    g_autoptr(IrekoVmx) doc =
+        strcmp(file, "-") == 0 ? vmx_read(file, error) : ireko_vmxfile_preview(file, error);
     if (doc == NULL)
         return false;
     g_autoptr(GBytes) before = bytes_of(doc);

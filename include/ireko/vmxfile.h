@@ -16,11 +16,18 @@ typedef struct IrekoVmxFile IrekoVmxFile;
 /* Opens the .vmx PATH for an edit. Besides what ireko_vmx_load says: IREKO_ERROR_IO where it may
  * not be written to; IREKO_ERROR_STATE where VMware has the machine open (NAME.lck is beside it) or
  * suspended it (a .vmss is beside it, or checkpoint.vmState names one), where another edit goes on
- * for longer than a second, where the file has a second name (hard link). */
+ * for longer than a second, where the file has a second name (hard link). Where checkpoint.vmState
+ * names a file that is gone, it opens, and a save that leaves that line says so instead. */
 IrekoVmxFile *
 ireko_vmxfile_open(const char *path, GError **error);
 
-/* Its document, to be changed. */
+/* The document of PATH as an edit would find it, to see what one would do: nothing is locked, and
+ * a machine that runs is no reason. NULL as ireko_vmx_load; free with ireko_vmx_free. */
+IrekoVmx *
+ireko_vmxfile_preview(const char *path, GError **error);
+
+/* Its document, to be changed. A key that is set back to the value that it had before the last save
+ * gets back the bytes that it had there. */
 IrekoVmx *
 ireko_vmxfile_document(IrekoVmxFile *file);
 

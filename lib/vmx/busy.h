@@ -3,8 +3,18 @@
 
 #include <ireko/vmx.h>
 
-/* Whether the machine of DOC, the file NAME in FOLDER, is neither open in VMware nor suspended;
- * else IREKO_ERROR_STATE. PATH names it in messages. */
-bool
+typedef enum {
+    IREKO_BUSY_NO,
+    IREKO_BUSY_STALE, /* its .vmx says that it is suspended, and its state is gone */
+    IREKO_BUSY_YES,   /* open in VMware, or suspended; or nobody can tell */
+} IrekoBusy;
+
+/* Whether the machine of DOC, the file NAME in FOLDER, is open in VMware or suspended; then with
+ * IREKO_ERROR_STATE. PATH names it in messages. */
+IrekoBusy
 ireko_busy_check(
     int folder, const char *name, const char *path, const IrekoVmx *doc, GError **error);
+
+/* Whether DOC says that its machine is suspended. */
+bool
+ireko_busy_is_suspended(const IrekoVmx *doc);

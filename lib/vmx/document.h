@@ -23,6 +23,7 @@ struct IrekoVmx {
     IrekoVmxLine *lines; /* those that are entries */
     size_t count;        /* of lines */
     const char *charset; /* for iconv; NULL: UTF-8 */
+    IrekoVmx *before;    /* as it was before the last edit on disk; or NULL */
 };
 
 /* Like ireko_vmx_parse, and takes BYTES (from g_malloc, a NUL behind its LEN bytes) over. */

@@ -2,10 +2,12 @@
  *
  * A value is changed where it stands, between its quotes or without: a value that had no quotes
  * gets none, since what would need them (a blank, #) can be escaped, so setting the old value again
- * gives the old bytes. That holds for every value that was spelled as VMware's writer spells it; a
- * needless escape ("|41" for A) is not spelled again. A value that is already what it should be is
- * not touched at all. Without quotes, an emptied value leaves nothing but blanks behind: the next
- * one goes where the blanks behind '=' are as many as those before it.
+ * gives the old bytes. That holds for every value that was spelled as VMware's writer spells it.
+ * For any other ("|41" for A, a value without quotes that was emptied meanwhile) the document from
+ * before the last edit on disk is looked at: a key that gets the value it had there gets its line
+ * from there. A value that is already what it should be is not touched at all. Without quotes, an
+ * emptied value leaves nothing but blanks behind: the next one goes where the blanks behind '=' are
+ * as many as those before it.
  *
  * A new line copies its neighbour: its indentation, the blanks around '=', its line end. Value and
  * quotes are as VMware's writer has them. A file without a final newline stays without: the new
@@ -43,6 +45,17 @@ splice(IrekoVmx *doc, size_t at, size_t old_len, const GString *text, GError **e
 
 /* ---- the value of an entry ---- */
 
+/* The line end of the line [START, END), or NULL where it has none. */
+static const char *
+end_of_line(const IrekoVmx *doc, size_t start, size_t end)
+{
+    if (end == start || (doc->bytes[end - 1] != '\n' && doc->bytes[end - 1] != '\r'))
+        return NULL;
+    if (doc->bytes[end - 1] == '\r')
+        return "\r";
+    return end - start >= 2 && doc->bytes[end - 2] == '\r' ? "\r\n" : "\n";
+}
+
 /* Where a value begins that is not there: "x = # c". */
 static const char *
 place_of_nothing(const IrekoVmxEntry *entry)
@@ -52,6 +65,53 @@ place_of_nothing(const IrekoVmxEntry *entry)
     for (; *equals != '='; equals++)
         blanks++;
     return MIN(equals + 1 + blanks, entry->raw);
+}
+
+/* The table of lines behind entry INDEX, which had OLD_LEN bytes where NEW_LEN are now. */
+static void
+move_lines(IrekoVmx *doc, size_t index, size_t old_len, size_t new_len)
+{
+    for (size_t i = index + 1; i < doc->count; i++)
+        doc->lines[i].start += (uint32_t)(new_len - old_len); /* or less: it wraps */
+}
+
+/* The line of entry INDEX without its end; adds what it is besides its value and blanks to
+ * RET_FRAME. */
+static GString *
+line_of(const IrekoVmx *doc, size_t index, GString *ret_frame)
+{
+    size_t start = doc->lines[index].start, end = ireko_vmx_line_end(doc, start);
+    const char *line_end = end_of_line(doc, start, end);
+    end -= line_end == NULL ? 0 : strlen(line_end);
+    IrekoVmxEntry entry = ireko_vmx_entry(doc, index);
+    for (const char *at = doc->bytes + start; at < doc->bytes + end; at++) {
+        bool in_value = at >= entry.raw && at < entry.raw + entry.raw_len;
+        if (!in_value && *at != ' ' && *at != '\t')
+            g_string_append_c(ret_frame, *at);
+    }
+    return g_string_new_len(doc->bytes + start, (gssize)(end - start));
+}
+
+/* Where KEY, entry INDEX, had VALUE before the last edit, and its line differs in nothing else,
+ * makes it the line that it was. */
+static bool
+set_back(IrekoVmx *doc, size_t index, const char *key, const char *value)
+{
+    const IrekoVmx *before = doc->before;
+    size_t then = before == NULL ? 0 : ireko_vmx_find(before, key, 0);
+    if (before == NULL || then == before->count || g_strcmp0(before->charset, doc->charset) != 0)
+        return false;
+    g_autofree char *had = ireko_vmx_entry_value(before, then);
+    if (strcmp(had, value) != 0)
+        return false;
+    g_autoptr(GString) frame_then = g_string_new(NULL), frame = g_string_new(NULL);
+    g_autoptr(GString) line_then = line_of(before, then, frame_then);
+    g_autoptr(GString) line = line_of(doc, index, frame);
+    if (!g_string_equal(frame_then, frame) ||
+        !splice(doc, doc->lines[index].start, line->len, line_then, NULL))
+        return false;
+    move_lines(doc, index, line->len, line_then->len);
+    return true;
 }
 
 static bool
@@ -67,23 +127,11 @@ change_value(IrekoVmx *doc, size_t index, const char *value, GError **error)
     g_autoptr(GString) text = g_string_new(raw);
     if (!splice(doc, (size_t)(place - doc->bytes), entry.raw_len, text, error))
         return false;
-    for (size_t i = index + 1; i < doc->count; i++)
-        doc->lines[i].start += (uint32_t)(text->len - entry.raw_len); /* or less: it wraps */
+    move_lines(doc, index, entry.raw_len, text->len);
     return true;
 }
 
 /* ---- a new line ---- */
-
-/* The line end of the line [START, END), or NULL where it has none. */
-static const char *
-end_of_line(const IrekoVmx *doc, size_t start, size_t end)
-{
-    if (end == start || (doc->bytes[end - 1] != '\n' && doc->bytes[end - 1] != '\r'))
-        return NULL;
-    if (doc->bytes[end - 1] == '\r')
-        return "\r";
-    return end - start >= 2 && doc->bytes[end - 2] == '\r' ? "\r\n" : "\n";
-}
 
 /* How the last whole line before BEFORE ends; "\n" where there is none. */
 static const char *
@@ -269,12 +317,12 @@ ireko_vmx_set(IrekoVmx *doc, const char *key, const char *value, GError **error)
     if (is_new ? !check_key(key, error) : !check_once(doc, index, key, error))
         return false;
     g_autofree char *now = is_new ? NULL : ireko_vmx_entry_value(doc, index);
-    if (g_strcmp0(now, value) == 0)
+    bool encoding = is_encoding(key, strlen(key));
+    if (g_strcmp0(now, value) == 0 || (!is_new && !encoding && set_back(doc, index, key, value)))
         return true;
     if (!check_letters(doc, value, error))
         return false;
 
-    bool encoding = is_encoding(key, strlen(key));
     if (encoding && !check_encoding(doc, value, error))
         return false;
     if (is_new ? !add_line(doc, key, value, error) : !change_value(doc, index, value, error))

@@ -14,7 +14,7 @@ ireko_lint_locked(const IrekoVmx *doc, const char *file)
     g_autofree char *name = g_path_get_basename(real);
     IREKO_AUTOFD fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     g_autoptr(GError) why = NULL;
-    if (fd < 0 || ireko_busy_check(fd, name, file, doc, &why))
+    if (fd < 0 || ireko_busy_check(fd, name, file, doc, &why) == IREKO_BUSY_NO)
         return NULL;
     const Rule *rule = ireko_lint_find_rule("file-locked");
     IrekoFinding *finding = ireko_finding_new(rule->code, rule->severity);

@@ -429,3 +429,14 @@ ireko_replaced(IrekoVmxFile *file, size_t *ret_len, GError **error)
     g_autoptr(IrekoVmx) before = ireko_vmx_load_fd(fd, file->undo, &st, error);
     return before == NULL ? NULL : ireko_vmx_print(before, ret_len);
 }
+
+IrekoVmx *
+ireko_replaced_document(const IrekoVmxFile *file)
+{
+    bool same = false;
+    struct stat st;
+    IREKO_AUTOFD fd = openat(file->folder, file->undo, O_RDONLY | IN_FOLDER);
+    return fd >= 0 && fstat(fd, &st) == 0 && read_stamp(file, file->stamp, &same, NULL) && same
+               ? ireko_vmx_load_fd(fd, file->undo, &st, NULL)
+               : NULL;
+}

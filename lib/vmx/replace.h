@@ -14,6 +14,7 @@ struct IrekoVmxFile {
     char *bytes; /* as they are on disk */
     size_t len;
     IrekoVmx *doc;
+    GError *stale; /* it names a suspended state that is gone: why no other edit is allowed */
 };
 
 /* Replaces the file's bytes. Where it fails, the message says whether they are the old ones, as
@@ -25,3 +26,7 @@ ireko_replace(IrekoVmxFile *file, const char *bytes, size_t len, GError **error)
  * IREKO_ERROR_STATE where somebody changed the file since. */
 char *
 ireko_replaced(IrekoVmxFile *file, size_t *ret_len, GError **error);
+
+/* The same as a document; NULL where there is none. It changes nothing, and sweeps up nothing. */
+IrekoVmx *
+ireko_replaced_document(const IrekoVmxFile *file);

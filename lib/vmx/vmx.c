@@ -214,6 +214,7 @@ ireko_vmx_free(IrekoVmx *doc)
 {
     if (doc == NULL)
         return;
+    ireko_vmx_free(doc->before);
     g_free(doc->lines);
     g_free(doc->bytes);
     g_free(doc);

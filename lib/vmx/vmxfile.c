@@ -139,7 +139,21 @@ read_document(IrekoVmxFile *file, GError **error)
                     file->path, (unsigned long)file->st.st_nlink);
         return false;
     }
-    return ireko_busy_check(file->folder, file->name, file->path, file->doc, error);
+    IrekoBusy busy =
+        ireko_busy_check(file->folder, file->name, file->path, file->doc, &file->stale);
+    if (busy == IREKO_BUSY_YES)
+        g_propagate_error(error, g_steal_pointer(&file->stale));
+    return busy != IREKO_BUSY_YES;
+}
+
+static void
+set_names(IrekoVmxFile *file)
+{
+    file->fresh = g_strdup_printf(".%s.ireko-new", file->name);
+    file->next = g_strdup_printf(".%s.ireko-next", file->name);
+    file->kept = g_strdup_printf(".%s.ireko-old", file->name);
+    file->stamp = g_strdup_printf(".%s.ireko", file->name);
+    file->undo = g_strdup_printf("%s.undo", file->name);
 }
 
 IrekoVmxFile *
@@ -150,18 +164,42 @@ ireko_vmxfile_open(const char *path, GError **error)
     file->folder = file->fd = -1;
     if (!find(file, error) || !lock(file, error) || !read_document(file, error))
         return NULL;
-    file->fresh = g_strdup_printf(".%s.ireko-new", file->name);
-    file->next = g_strdup_printf(".%s.ireko-next", file->name);
-    file->kept = g_strdup_printf(".%s.ireko-old", file->name);
-    file->stamp = g_strdup_printf(".%s.ireko", file->name);
-    file->undo = g_strdup_printf("%s.undo", file->name);
+    set_names(file);
+    file->doc->before = ireko_replaced_document(file);
     return g_steal_pointer(&file);
+}
+
+IrekoVmx *
+ireko_vmxfile_preview(const char *path, GError **error)
+{
+    g_autoptr(IrekoVmx) doc = ireko_vmx_load(path, error);
+    if (doc == NULL)
+        return NULL;
+    g_autoptr(IrekoVmxFile) file = g_new0(IrekoVmxFile, 1);
+    file->path = g_strdup(path);
+    file->folder = file->fd = -1;
+    if (!find(file, NULL))
+        return g_steal_pointer(&doc); /* it may not be edited, but it may be asked about */
+    set_names(file);
+    file->bytes = ireko_vmx_print(doc, &file->len);
+    doc->before = ireko_replaced_document(file);
+    return g_steal_pointer(&doc);
 }
 
 IrekoVmx *
 ireko_vmxfile_document(IrekoVmxFile *file)
 {
     return file->doc;
+}
+
+/* A machine whose suspended state is gone is to lose the line that says so, and then all else. */
+static bool
+check_wakes(const IrekoVmxFile *file, const IrekoVmx *doc, GError **error)
+{
+    if (file->stale == NULL || !ireko_busy_is_suspended(doc))
+        return true;
+    g_propagate_error(error, g_error_copy(file->stale));
+    return false;
 }
 
 bool
@@ -171,6 +209,8 @@ ireko_vmxfile_save(IrekoVmxFile *file, GError **error)
     g_autofree char *bytes = ireko_vmx_print(file->doc, &len);
     if (len == file->len && memcmp(bytes, file->bytes, len) == 0)
         return true;
+    if (!check_wakes(file, file->doc, error))
+        return false;
     if (!ireko_vmx_check(file->doc, file->path, error)) {
         g_prefix_error(error, "the edit is refused, since after it ");
         return false;
@@ -190,7 +230,7 @@ ireko_vmxfile_undo(IrekoVmxFile *file, GError **error)
     size_t len = 0;
     g_autofree char *before = ireko_replaced(file, &len, error);
     g_autoptr(IrekoVmx) doc = before == NULL ? NULL : ireko_vmx_parse(before, len, error);
-    if (doc == NULL || !ireko_replace(file, before, len, error))
+    if (doc == NULL || !check_wakes(file, doc, error) || !ireko_replace(file, before, len, error))
         return false;
     ireko_vmx_free(file->doc);
     file->doc = g_steal_pointer(&doc);
@@ -205,6 +245,7 @@ ireko_vmxfile_free(IrekoVmxFile *file)
     ireko_fd_close(&file->fd);
     ireko_fd_close(&file->folder);
     ireko_vmx_free(file->doc);
+    g_clear_error(&file->stale);
     g_free(file->bytes);
     g_free(file->path);
     g_free(file->name);

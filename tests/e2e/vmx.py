@@ -161,6 +161,19 @@ def suspend(place, path):
     del place
 
 
+def test_stale_state(place):
+    """Where the suspended state is gone, one edit is let through: the one that takes its line away."""
+    path = write(place.path("m.vmx"), PLAIN + b'checkpoint.vmState = "gone.vmss"\n')
+    before = content(path)
+    for words in (("set", path, "vhv.enable=TRUE"), ("nest", path), ("unset", path, "vhv.enable")):
+        one_error(place.ireko("vmx", *words, expect=1), path, "gone.vmss", "vmx unset")
+        assert content(path) == before
+    assert "file-locked" in place.ireko("vmx", "lint", path, expect=None).stdout
+    vmx(place, "unset", path, "checkpoint.vmState")
+    assert content(path) == PLAIN
+    vmx(place, "set", path, "vhv.enable=TRUE")
+
+
 def second_name(place, path):
     os.link(path, place.path("other.vmx"))
 
@@ -486,7 +499,7 @@ if __name__ == "__main__":
          [(test_refused_files, *row) for row in REFUSED_FILES] +
          [(test_refused_states, row[0].__name__, *row) for row in STATES] +
          [(test_set_refuses, *row) for row in SET_WORDS] +
-         [test_random_patches, test_read_only, test_ireko_runs_it, test_link_stays, test_set_floor, test_new_keys,
+         [test_stale_state, test_random_patches, test_read_only, test_ireko_runs_it, test_link_stays, test_set_floor, test_new_keys,
           test_unset, test_wrong_usage, test_show, test_show_is_safe, test_show_as, test_get,
           test_explain, test_nest, test_ssd, test_lint, test_lint_lab, test_many, test_two_at_once,
           test_output_is_full, test_examples])

@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include <ireko/vmx.h>
+#include "vmx/document.h"
 
 #define EDITS_MAX 24
 
@@ -99,10 +99,19 @@ is_usual(const IrekoVmxEntry *entry)
     return entry->raw_len > 0;
 }
 
-/* Setting another value and the old one again. */
+/* Setting another value and the old one again; then once more, with the bytes of before at hand. */
 static void
 check_back(IrekoVmx *doc, const char *key, const char *old, const Text *before, bool usual)
 {
+    g_autoptr(IrekoVmx) other = ireko_vmx_parse(before->text, before->len, NULL);
+    other->before = ireko_vmx_parse(before->text, before->len, NULL);
+    if (ireko_vmx_set(other, key, strcmp(old, "x") == 0 ? "" : "x", NULL)) {
+        g_assert_true(ireko_vmx_set(other, key, old, NULL));
+        Text exact = print(other);
+        g_assert_cmpmem(exact.text, exact.len, before->text, before->len);
+        assert_fresh(other, &exact);
+        g_free(exact.text);
+    }
     if (!ireko_vmx_set(doc, key, old, NULL))
         return; /* U+FFFD, in an encoding that does not have it */
     Text back = print(doc);

@@ -266,6 +266,8 @@ test_a_symbolic_link_stays_one(void)
     remove_place(&place);
 }
 
+#define STATE(name) "checkpoint.vmState = \"" name "\"\n"
+
 static void
 test_a_machine_that_vmware_holds_is_refused(void)
 {
@@ -277,7 +279,11 @@ test_a_machine_that_vmware_holds_is_refused(void)
         {NULL, "a.vmx.lck", OLD, "open in VMware (its lock 'a.vmx.lck'"},
         {"a.vmx.lck", NULL, OLD, NULL},
         {NULL, "a.vmss", OLD, "suspended ('a.vmss' is beside it)"},
-        {NULL, NULL, OLD "checkpoint.vmState = \"a-1.vmss\"\n", "suspended (line 3"},
+        {NULL, "a-1.vmss", OLD STATE("a-1.vmss"), "suspended (line 3"},
+        {NULL, "a.vmss", OLD STATE("a-1.vmss"), "suspended ('a.vmss' is beside it)"},
+        {NULL, NULL, OLD STATE("C:\\\\vm\\\\a.vmss"), "suspended (line 3"},
+        {NULL, NULL, OLD STATE("/no/such/volume/a.vmss"), "suspended (line 3"},
+        {NULL, NULL, OLD STATE("a.vmss") "workingDir = \"/elsewhere\"\n", "suspended (line 3"},
         {NULL, NULL, OLD "checkpoint.vmState = \"\"\n", NULL},
         {"b.vmx.lck", "b.vmss", OLD, NULL},
     };
@@ -294,6 +300,77 @@ test_a_machine_that_vmware_holds_is_refused(void)
             edit(place.vmx, "memsize", "8192");
         remove_place(&place);
     }
+}
+
+static void
+test_a_stale_suspended_state_can_be_taken_away_and_nothing_else(void)
+{
+    static const char *const states[] = {"a-1.vmss", "./a-1.vmss", "/tmp/no-such-file.vmss"};
+    for (size_t i = 0; i < G_N_ELEMENTS(states); i++) {
+        Place place = make_place();
+        g_autofree char *text =
+            g_strdup_printf(OLD "checkpoint.vmState = \"%s\" # kept\n", states[i]);
+        write_beside(&place, "a.vmx", text);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(IrekoVmxFile) file = open_file(place.vmx);
+        g_assert_true(ireko_vmx_set(ireko_vmxfile_document(file), "memsize", "8192", NULL));
+        g_assert_false(ireko_vmxfile_save(file, &error));
+        g_assert_error(error, IREKO_ERROR, IREKO_ERROR_STATE);
+        g_assert_nonnull(strstr(error->message, "vmx unset"));
+        assert_beside(&place, "a.vmx", text);
+        ireko_vmxfile_free(g_steal_pointer(&file));
+
+        file = open_file(place.vmx);
+        g_assert_cmpuint(ireko_vmx_unset(ireko_vmxfile_document(file), "checkpoint.vmState"), ==,
+                         1);
+        g_clear_error(&error);
+        g_assert_true(ireko_vmxfile_save(file, &error));
+        ireko_vmxfile_free(g_steal_pointer(&file));
+        assert_beside(&place, "a.vmx", OLD);
+        edit(place.vmx, "memsize", "8192");
+        undo(place.vmx);
+        assert_beside(&place, "a.vmx", OLD);
+        remove_place(&place);
+    }
+}
+
+static void
+test_a_value_set_back_has_its_bytes_back(void)
+{
+    static const char *const texts[] = {"memsize = \"4096\"\nname = \"|41|0a|5a\"\n",
+                                        "memsize = \"4096\"\nname =   AZ  # c\n",
+                                        "memsize = \"4096\"\nname=|41Z",
+                                        "\xef\xbb\xbfNAME\t= \"A\xffZ\"\r\nmemsize = \"4096\"\r\n"};
+    for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {
+        Place place = make_place();
+        write_beside(&place, "a.vmx", texts[i]);
+        g_autoptr(IrekoVmx) doc = ireko_vmx_load(place.vmx, NULL);
+        g_autofree char *old = ireko_vmx_get(doc, "name", NULL);
+        edit(place.vmx, "name", "");
+        edit(place.vmx, "name", old);
+        assert_beside(&place, "a.vmx", texts[i]);
+        edit(place.vmx, "name", "a b");
+        g_autoptr(IrekoVmx) preview = ireko_vmxfile_preview(place.vmx, NULL);
+        g_assert_true(ireko_vmx_set(preview, "name", old, NULL));
+        size_t len = 0;
+        g_autofree char *seen = ireko_vmx_print(preview, &len);
+        g_assert_cmpmem(seen, len, texts[i], strlen(texts[i]));
+        edit(place.vmx, "name", old);
+        assert_beside(&place, "a.vmx", texts[i]);
+        remove_place(&place);
+    }
+}
+
+static void
+test_what_somebody_else_wrote_is_not_taken_for_the_bytes_of_before(void)
+{
+    Place place = make_place();
+    write_beside(&place, "a.vmx", "memsize = \"4096\"\nname = \"|41\"\n");
+    edit(place.vmx, "name", "B");
+    write_beside(&place, "a.vmx", "memsize = \"4096\"\nname = \"C\"\n");
+    edit(place.vmx, "name", "A");
+    assert_beside(&place, "a.vmx", "memsize = \"4096\"\nname = \"A\"\n");
+    remove_place(&place);
 }
 
 static void
@@ -410,5 +487,10 @@ main(int argc, char **argv)
     ADD("what-somebody-else-wrote-stands", test_what_somebody_else_wrote_stands);
     ADD("undo-does-not-undo-what-somebody-else-wrote",
         test_undo_does_not_undo_what_somebody_else_wrote);
+    ADD("a-stale-suspended-state-can-be-taken-away-and-nothing-else",
+        test_a_stale_suspended_state_can_be_taken_away_and_nothing_else);
+    ADD("a-value-set-back-has-its-bytes-back", test_a_value_set_back_has_its_bytes_back);
+    ADD("what-somebody-else-wrote-is-not-taken-for-the-bytes-of-before",
+        test_what_somebody_else_wrote_is_not_taken_for_the_bytes_of_before);
     return g_test_run();
 }
