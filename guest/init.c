@@ -446,6 +446,7 @@ run_power_button(void)
     Devices none = {.count = 0};
     load_drivers(&none, "/usr/lib/modules", "late");
     wait_for_drivers();
+    write_text("/proc/sys/kernel/modprobe", "/usr/bin/load-for-mount\n");
 
     struct pollfd inputs[INPUTS_MAX];
     nfds_t count = 0;
@@ -523,7 +524,7 @@ from_initrd(void)
     mount_at("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
     mount_at("tmpfs", "/run", MS_NOSUID | MS_NODEV, "mode=0755");
-    write_text("/proc/sys/kernel/modprobe", "\n"); /* there is none: the kernel need not try */
+    write_text("/proc/sys/kernel/modprobe", "\n"); /* not yet: the kernel need not try */
 
     add_bus(&devices, "/sys/bus/pci/devices");
     add_ide(&devices);

@@ -27,6 +27,7 @@ static const struct {
     {IMAGE_LIST_DRIVERS, "drivers", true},
     {IMAGE_LIST_LEAF, "drivers", false},
     {IMAGE_LIST_LATE, "late", false},
+    {IMAGE_LIST_MOUNT, "mount", false},
 };
 
 static char *

@@ -30,7 +30,7 @@
 #include "image/store.h"
 #include "image/tree.h"
 
-#define RECIPE        "2" /* counts changes of what a base takes from its packages */
+#define RECIPE        "3" /* counts changes of what a base takes from its packages */
 #define PROGRAM_MAX   ((size_t)256 << 20)
 #define MODULE_MAX    ((size_t)64 << 20)
 #define LOCK_POLL_MS  100
@@ -211,7 +211,8 @@ make_tree(const Job *job, const char *base, const char *root, bool hypervisor, G
     return image_tree_make_root(pool, root, hypervisor, error) &&
            write_program(job, root, pool, error) &&
            link_modules(modules, drivers, IMAGE_LIST_DRIVERS, root, error) &&
-           link_modules(modules, IMAGE_LIST_LATE, IMAGE_LIST_LATE, root, error);
+           link_modules(modules, IMAGE_LIST_LATE, IMAGE_LIST_LATE, root, error) &&
+           link_modules(modules, IMAGE_LIST_MOUNT, IMAGE_LIST_MOUNT, root, error);
 }
 
 /* The files of an image besides its root. */

@@ -40,6 +40,7 @@ static const struct {
     {"drivers", NULL, "pcnet32", false, {NULL, NULL}},
     {"late", "-", "sr_mod", false, {NULL, NULL}},
     {"late", "-", "button", false, {"evdev", NULL}},
+    {"mount", "fs-ext2,fs-ext3,fs-ext4", "ext4", false, {NULL, NULL}},
 };
 
 struct ImageModules {

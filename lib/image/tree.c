@@ -63,27 +63,41 @@ static const struct {
     {"etc/resolv.conf", "/run/resolv.conf"},
 };
 
+/* The kernel calls it with the name of a file system that is to be mounted, "fs-ext4", as the last
+ * word; its line in the list "mount" has the modules. At each boot of each layer their megabyte
+ * would cost more than it is worth. */
+#define LOAD_FOR_MOUNT                                                                             \
+    "#!/bin/sh\n"                                                                                  \
+    "for name; do :; done\n"                                                                       \
+    "cd /usr/lib/modules && while read -r what modules; do\n"                                      \
+    "    case ,$what, in *,$name,*) for m in $modules; do insmod $m 2>/dev/null; done ;; esac\n"   \
+    "done < mount\n"
+
 static const struct {
     const char *name, *text;
+    unsigned mode;
 } files[] = {
-    {"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"},
-    {"etc/group", "root:x:0:\nkvm:x:100:\nnogroup:x:65534:\n"},
-    {"etc/hosts", "127.0.0.1 localhost\n"},
+    {"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+     0644},
+    {"etc/group", "root:x:0:\nkvm:x:100:\nnogroup:x:65534:\n", 0644},
+    {"etc/hosts", "127.0.0.1 localhost\n", 0644},
+    {"etc/filesystems", "ext4\nerofs\n", 0644}, /* that mount tries where it is told none */
+    {"usr/bin/load-for-mount", LOAD_FOR_MOUNT, 0755},
 };
 
 static const char *const applets[] = {
-    "awk",     "basename", "blkid",    "cat",  "chmod",    "chown",    "cmp",       "cp",
-    "cut",     "date",     "dd",       "df",   "dirname",  "dmesg",    "du",        "echo",
-    "env",     "expr",     "false",    "find", "free",     "grep",     "gzip",      "halt",
-    "head",    "hexdump",  "hostname", "id",   "ifconfig", "insmod",   "ip",        "kill",
-    "killall", "less",     "ln",       "ls",   "lsmod",    "md5sum",   "mkdir",     "mknod",
-    "mktemp",  "more",     "mount",    "mv",   "nc",       "netstat",  "nproc",     "od",
-    "ping",    "poweroff", "printf",   "ps",   "pwd",      "readlink", "reboot",    "rm",
-    "rmdir",   "rmmod",    "route",    "sed",  "seq",      "sh",       "sha256sum", "sleep",
-    "sort",    "stat",     "strings",  "sync", "sysctl",   "tail",     "tar",       "tee",
-    "test",    "time",     "timeout",  "top",  "touch",    "tr",       "true",      "truncate",
-    "udhcpc",  "umount",   "uname",    "uniq", "uptime",   "vi",       "watch",     "wc",
-    "wget",    "which",    "xargs",    "yes",  "zcat",
+    "awk",      "basename",  "blkdiscard", "blkid",   "cat",      "chmod",   "chown",    "cmp",
+    "cp",       "cut",       "date",       "dd",      "df",       "dirname", "dmesg",    "du",
+    "echo",     "env",       "expr",       "false",   "find",     "free",    "fstrim",   "grep",
+    "gzip",     "halt",      "head",       "hexdump", "hostname", "id",      "ifconfig", "insmod",
+    "ip",       "kill",      "killall",    "less",    "ln",       "ls",      "lsmod",    "md5sum",
+    "mkdir",    "mke2fs",    "mknod",      "mktemp",  "more",     "mount",   "mv",       "nc",
+    "netstat",  "nproc",     "od",         "ping",    "poweroff", "printf",  "ps",       "pwd",
+    "readlink", "reboot",    "rm",         "rmdir",   "rmmod",    "route",   "sed",      "seq",
+    "sh",       "sha256sum", "sleep",      "sort",    "stat",     "strings", "sync",     "sysctl",
+    "tail",     "tar",       "tee",        "test",    "time",     "timeout", "top",      "touch",
+    "tr",       "true",      "truncate",   "udhcpc",  "umount",   "uname",   "uniq",     "uptime",
+    "vi",       "watch",     "wc",         "wget",    "which",    "xargs",   "yes",      "zcat",
 };
 
 struct ImageLibraries {
@@ -231,7 +245,7 @@ make_skeleton(const char *root, GError **error)
     }
     for (size_t i = 0; i < G_N_ELEMENTS(files); i++) {
         g_autofree char *path = g_build_filename(root, files[i].name, NULL);
-        if (!ireko_file_replace(path, files[i].text, strlen(files[i].text), 0644, error))
+        if (!ireko_file_replace(path, files[i].text, strlen(files[i].text), files[i].mode, error))
             return false;
     }
     return true;

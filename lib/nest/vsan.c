@@ -139,12 +139,12 @@ role_fix(const Proof *proof, const Claim *claim)
     }
     g_autofree char *what =
         claim->as.flash
-            ? g_strdup_printf("%s is an SSD by this file; inside, /sys/block/%s/queue/rotational "
-                              "has to be 0 ('ireko vmx ssd' where virtualSSD is missing)",
-                              device, claim->fact->name)
-            : g_strdup_printf("%s is no SSD by this file; inside, /sys/block/%s/queue/rotational "
+            ? g_strdup_printf("%s is an SSD by this file; in %s, /sys/block/%s/queue/rotational "
+                              "has to be 0",
+                              device, proof->host->report->path, claim->fact->name)
+            : g_strdup_printf("%s is no SSD by this file; in %s, /sys/block/%s/queue/rotational "
                               "has to be 1",
-                              device, claim->fact->name);
+                              device, proof->host->report->path, claim->fact->name);
     return fix_at(proof, claim, what);
 }
 
