@@ -12,6 +12,8 @@
 #include "base/text.h"
 #include "host/parts.h"
 
+#define FIRST_STEP ((size_t)4 << 10) /* bytes: most files are shorter than what they may be */
+
 /* The kernel's struct open_how; its header clashes with fcntl.h on older systems. */
 typedef struct {
     uint64_t flags, mode, resolve;
@@ -37,11 +39,15 @@ ireko_host_head(int root_fd, const char *path, size_t max, size_t *ret_len)
     if (fd < 0)
         return NULL;
 
-    g_autofree char *data = g_malloc(max + 1);
-    size_t len = 0;
+    size_t room = MIN(max, FIRST_STEP), len = 0;
+    g_autofree char *data = g_malloc(room + 1);
     ssize_t n = 1;
     while (len < max && n != 0) {
-        n = read(fd, data + len, max - len);
+        if (len == room) {
+            room = MIN(room * 2, max);
+            data = g_realloc(data, room + 1);
+        }
+        n = read(fd, data + len, room - len);
         if (n < 0 && errno != EINTR)
             return NULL;
         len += n > 0 ? (size_t)n : 0;

@@ -191,23 +191,34 @@ ireko_book_spell(const char *key)
 }
 
 /* The edit distance of A and B without regard to case, each of at most SUGGEST_LEN_MAX bytes;
- * where neighbours have changed places that counts once. */
+ * where neighbours have changed places that counts once. Of LIMIT and more, LIMIT: so only what is
+ * near the diagonal is looked at, and two rows full of LIMIT are the end of it. */
 static unsigned
-distance(const char *a, const char *b)
+distance(const char *a, const char *b, unsigned limit)
 {
-    unsigned rows[3][SUGGEST_LEN_MAX + 1] = {0};
+    unsigned rows[3][SUGGEST_LEN_MAX + 2];
     unsigned *before = rows[0], *last = rows[1], *row = rows[2];
     size_t a_len = strlen(a), b_len = strlen(b);
-    for (unsigned k = 0; k <= b_len; k++)
-        last[k] = k;
+    for (unsigned k = 0; k <= b_len + 1; k++)
+        rows[0][k] = rows[2][k] = limit, last[k] = MIN(k, limit);
+    unsigned least_before = 0;
     for (size_t i = 1; i <= a_len; i++) {
-        row[0] = (unsigned)i;
-        for (size_t k = 1; k <= b_len; k++) {
+        size_t from = i > limit ? i - limit : 1, to = MIN(i + limit, b_len);
+        row[from - 1] = from == 1 ? MIN((unsigned)i, limit) : limit;
+        unsigned least = row[from - 1];
+        for (size_t k = from; k <= to; k++) {
             char x = g_ascii_tolower(a[i - 1]), y = g_ascii_tolower(b[k - 1]);
             row[k] = MIN(MIN(last[k], row[k - 1]) + 1, last[k - 1] + (x != y));
             if (i > 1 && k > 1 && x == g_ascii_tolower(b[k - 2]) && y == g_ascii_tolower(a[i - 2]))
                 row[k] = MIN(row[k], before[k - 2] + 1);
+            row[k] = MIN(row[k], limit);
+            least = MIN(least, row[k]);
         }
+        if (to < b_len)
+            row[to + 1] = limit;
+        if (least == limit && least_before == limit)
+            return limit;
+        least_before = least;
         unsigned *free_row = before;
         before = last;
         last = row;
@@ -231,7 +242,7 @@ ireko_book_suggest(const char *key)
         if (name == NULL || strlen(name) > MIN(len + SUGGEST_DISTANCE, SUGGEST_LEN_MAX) ||
             strlen(name) + SUGGEST_DISTANCE < len)
             continue;
-        unsigned d = distance(key, name);
+        unsigned d = distance(key, name, nearest);
         if (d < nearest) {
             nearest = d;
             g_free(best);
