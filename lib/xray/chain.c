@@ -90,6 +90,8 @@ static bool
 walk_nested(IrekoChain *chain, size_t j, uint64_t address, unsigned access, IrekoWalk *ret_walk)
 {
     guint first = chain->steps != NULL ? chain->steps->len : 0;
+    if (j + 1 == chain->n) /* RAM itself is not read through space_read(), which counts the rest */
+        chain->reads += chain->nested[j].top;
     bool there = ireko_walk_npa(&chain->nested[j], &chain->spaces[j + 1].memory,
                                 (IrekoNpa){address}, access, chain->steps, ret_walk);
     mark_steps(chain->steps, first, j + 1);

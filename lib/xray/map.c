@@ -98,10 +98,9 @@ add_page(Mapping *mapping, uint64_t start, const IrekoWalk *leaf)
 static uint64_t
 address_of(const IrekoTable *table, uint64_t start, unsigned level, uint64_t index)
 {
-    uint64_t address = start + (index << table->levels[level].shift),
-             sign = address >> (table->width - 1);
-    bool high = level == table->top && sign != 0 && table->width > 32 && !table->nested;
-    return high ? address | UINT64_MAX << (table->width - 1) : address;
+    uint64_t address = start + (index << table->levels[level].shift);
+    bool negative = (address >> (table->width - 1) & 1) != 0 && table->width > 32 && !table->nested;
+    return negative ? address | UINT64_MAX << (table->width - 1) : address;
 }
 
 static bool
