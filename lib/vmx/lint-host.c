@@ -1,7 +1,11 @@
 /* vmx/lint-host.c - rules about what the host around has to be set to. A file cannot show those
- * settings, so these are remarks, made where the file shows that they matter. */
+ * settings, so these are remarks, made where the file shows that they matter: a port group that
+ * rejects forged transmits breaks the nest, and one that accepts them looks the same from here. An
+ * error would stand on every right setup and fail it in a script. What the file itself forbids is a
+ * warning or an error. */
 #include <string.h>
 
+#include "base/text.h"
 #include "vmx/lint-rule.h"
 
 #define HARDWARE_67 14
@@ -22,6 +26,22 @@ check_port_group(Lint *lint, const Rule *rule)
         if (group != NULL && *group != '\0')
             ireko_lint_say(lint, rule, line, "port group '%s'", group)->fix =
                 g_strdup("allow promiscuous mode and forged transmits on it, or MAC learning");
+    }
+}
+
+static void
+check_card(Lint *lint, const Rule *rule)
+{
+    static const char *const keys[] = {"noPromisc", "noForgedSrcAddr"};
+    for (unsigned i = 0; i < lint->nics->len && lint->has_vhv; i++) {
+        for (size_t k = 0; k < G_N_ELEMENTS(keys); k++) {
+            unsigned line = 0;
+            bool forbidden = false;
+            g_autofree char *value = nic_value(lint, i, keys[k], &line);
+            if (value != NULL && ireko_text_parse_bool(value, &forbidden) && forbidden)
+                ireko_lint_say(lint, rule, line, "%s is TRUE", keys[k])->fix =
+                    g_strdup_printf("%s = \"FALSE\", or remove the line", keys[k]);
+        }
     }
 }
 
@@ -197,6 +217,11 @@ const Rule ireko_rules_host[] = {
      "its port group accepts promiscuous mode and forged transmits, or MAC learning",
      "an ESXi with vhv.enable and ethernetN.networkName",
      "https://williamlam.com/tag/virtual-switch; vSphere 6.0 Security, page 113", check_port_group},
+    {"card-forbids-nested", IREKO_SEVERITY_WARNING,
+     "the card may not listen to addresses of others, or send with them: the guests of a virtual "
+     "host have no network through it",
+     "vhv.enable and ethernetN.noPromisc or noForgedSrcAddr TRUE",
+     "field report; Workstation's REST interface has both by these names", check_card},
     {"mac-learning", IREKO_SEVERITY_INFO,
      "from vSphere 6.7 a distributed switch learns MAC addresses itself, which spares promiscuous "
      "mode",
