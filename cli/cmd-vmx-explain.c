@@ -131,10 +131,25 @@ print_all(unsigned width)
     }
 }
 
+/* The entry that ASKED means: a key as it stands in a file, or as the list of all calls it. */
+static const IrekoKey *
+find_asked(const char *asked)
+{
+    const IrekoKey *key = ireko_book_find(asked);
+    size_t count = 0;
+    const IrekoKey *keys = ireko_book_keys(&count);
+    for (size_t i = 0; key == NULL && i < count; i++) {
+        g_autofree char *name = readable(keys[i].pattern);
+        if (g_ascii_strcasecmp(name, asked) == 0 || strcmp(keys[i].pattern, asked) == 0)
+            key = &keys[i];
+    }
+    return key;
+}
+
 static bool
 explain_one(const char *asked, json_t *rows, bool first, unsigned width)
 {
-    const IrekoKey *key = ireko_book_find(asked);
+    const IrekoKey *key = find_asked(asked);
     if (key == NULL) {
         g_autofree char *meant = ireko_book_suggest(asked);
         g_autofree char *safe = vmx_line(asked);

@@ -407,6 +407,20 @@ print_value(const char *value)
     (void)puts(safe);
 }
 
+/* Says that KEY is not in FILE, and what that means or was meant. */
+static void
+say_absent(const char *key, const char *file)
+{
+    const IrekoKey *known = ireko_book_find(key);
+    g_autofree char *meant = known == NULL ? ireko_book_suggest(key) : NULL;
+    g_autofree char *more = known != NULL && known->fallback != NULL
+                                ? g_strdup_printf("; absent it means %s", known->fallback)
+                            : meant != NULL ? g_strdup_printf(": did you mean '%s'?", meant)
+                                            : g_strdup("");
+    g_autofree char *safe = vmx_line(key);
+    g_printerr("ireko vmx: there is no '%s' in %s%s\n", safe, vmx_name(file), more);
+}
+
 int
 vmx_get(int argc, char **argv, GError **error)
 {
@@ -430,11 +444,8 @@ vmx_get(int argc, char **argv, GError **error)
             status = EXIT_NO;
         if (value != NULL && !json)
             print_value(value);
-        const IrekoKey *known = value == NULL && !json ? ireko_book_find(argv[i]) : NULL;
         if (value == NULL && !json)
-            g_printerr("ireko vmx: there is no %s in %s%s%s\n", argv[i], vmx_name(argv[1]),
-                       known != NULL && known->fallback != NULL ? "; absent it means " : "",
-                       known != NULL && known->fallback != NULL ? known->fallback : "");
+            say_absent(argv[i], argv[1]);
     }
     if (json) {
         json_t *document = vmx_row(argv[1]);

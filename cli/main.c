@@ -8,16 +8,19 @@
 
 const Command cli_commands[] = {
     {"check",
-     "[--json] [--need hardware] [--root DIR | --cpuid FILE | --record DIR | --explain CAUSE]",
+     "[--json] [--need hardware] [--here | --root DIR | --cpuid FILE | --record DIR | --explain "
+     "CAUSE]",
      "will nesting work here, and if not, what is to be changed?",
      "From the CPU to a vCPU that ran, link by link, each with what was read; the first\n"
      "broken link is named, with the fix for this platform and what the fix needs. Works\n"
      "without root and without network; says what it could not read. Exit 0 for yes.\n"
+     "While labs run, each of their layers, however deep, judges itself in the same report.\n"
      "\n"
-     "  ireko check                           this machine\n"
+     "  ireko check                           this machine, and every layer that runs in it\n"
+     "  ireko check --here                    this machine alone\n"
      "  ireko check --need hardware           exit 1 where only software would do\n"
      "  ireko check --explain hidden-by-host  one cause, and its fix on every platform\n"
-     "  ireko exec esxi01 -- ireko check      the same inside a layer\n",
+     "  ireko exec esxi01 -- ireko check      all that one layer says of itself\n",
      cmd_check},
     {"up", "LAB [--accel auto|kvm|tcg] [--fresh] [--dry-run] [--json]",
      "bring up a lab and prove what each layer sees",

@@ -46,8 +46,9 @@ cli_print_help(void)
 static void
 print_command_help(const Command *command, const GOptionEntry *entries)
 {
-    (void)printf("usage: ireko %s %s\n\n%s.\n\n%s", command->name, command->synopsis,
-                 command->summary, command->help);
+    const char *stop = g_str_has_suffix(command->summary, "?") ? "" : ".";
+    (void)printf("usage: ireko %s %s\n\n%s%s\n\n%s", command->name, command->synopsis,
+                 command->summary, stop, command->help);
     for (const GOptionEntry *entry = entries; entry != NULL && entry->long_name != NULL; entry++) {
         g_autofree char *name =
             entry->arg_description != NULL

@@ -349,7 +349,8 @@ def test_get(place):
     path = write(place.path("m.vmx"), KINDS["Shift_JIS"])
     done = vmx(place, "get", path, "displayname", "memsize", "hypervisor.cpuid.v0", expect=1)
     assert done.stdout.decode() == "日本\n128\n"
-    assert "no hypervisor.cpuid.v0" in words_of(done) and "TRUE" in words_of(done)
+    assert "no 'hypervisor.cpuid.v0'" in words_of(done) and "TRUE" in words_of(done)
+    assert "mean 'vhv.enable'" in words_of(vmx(place, "get", path, "vhu.enable", expect=1))
     values = json.loads(vmx(place, "get", path, "memsize", "x", "--json", expect=1).stdout)
     assert values["schema"] == "ireko.vmx.values/1" and values["values"] == {"memsize": "128", "x": None}
 
@@ -362,6 +363,8 @@ def test_explain(place):
     assert keys["schema"] == "ireko.vmx.keys/1" and keys["keys"][0]["step"] == 4
     everything = json.loads(vmx(place, "explain", "--json").stdout)["keys"]
     assert len(everything) == vmx(place, "explain").stdout.count(b"\n") > 100
+    names = [line.split()[0] for line in vmx(place, "explain").stdout.decode().splitlines()]
+    assert vmx(place, "explain", *names).stdout.count(b"\n  source ") == len(names)
     one_error(place.ireko("vmx", "explain", "vhu.enable", expect=1), "vhv.enable")
 
 
