@@ -24,6 +24,21 @@ look(const IrekoHome *home, const char *name, GPtrArray *nests, GError **error)
     return true;
 }
 
+/* "hostonly 10.1.2.3/20 (agent), ..."; free with g_free. */
+static char *
+addresses_of(const IrekoReport *report)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    for (unsigned i = 0; i < report->addresses->len; i++) {
+        const IrekoAddress *at = report->addresses->pdata[i];
+        if (at->network == NULL)
+            continue;
+        g_string_append_printf(text, "%s%s %s (%s)", text->len > 0 ? ", " : "", at->network,
+                               at->address != NULL ? at->address : at->mac, at->by);
+    }
+    return g_string_free(g_steal_pointer(&text), FALSE);
+}
+
 static void
 print_line(const IrekoNest *nest, const IrekoReport *report)
 {
@@ -35,9 +50,11 @@ print_line(const IrekoNest *nest, const IrekoReport *report)
     }
     g_autofree char *proof =
         known > 0 ? g_strdup_printf("%u of %u held", held, known) : g_strdup("-");
-    (void)printf("%-14s %-30s %-12s %-6s %s\n", nest->lab, report->path,
-                 ireko_state_name(report->state), report->accel != NULL ? report->accel : "-",
-                 proof);
+    g_autofree char *addresses = addresses_of(report);
+    g_autofree char *line = g_strdup_printf(
+        "%-14s %-30s %-12s %-6s %-15s %s", nest->lab, report->path, ireko_state_name(report->state),
+        report->accel != NULL ? report->accel : "-", proof, addresses);
+    (void)puts(g_strchomp(line));
 }
 
 int
@@ -77,7 +94,8 @@ cmd_ps(int argc, char **argv, GError **error)
     if (nests->len == 0)
         (void)fprintf(stderr, "no lab is on record: 'ireko up examples/workshop' brings one up\n");
     else
-        (void)printf("%-14s %-30s %-12s %-6s %s\n", "LAB", "MACHINE", "STATE", "ACCEL", "PROMISES");
+        (void)printf("%-14s %-30s %-12s %-6s %-15s %s\n", "LAB", "MACHINE", "STATE", "ACCEL",
+                     "PROMISES", "ADDRESSES");
     for (unsigned i = 0; i < nests->len; i++) {
         const IrekoNest *nest = nests->pdata[i];
         for (unsigned k = 0; k < nest->reports->len; k++)

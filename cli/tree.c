@@ -14,12 +14,19 @@ enum { COLUMN_NAME, COLUMN_PROMISED, COLUMN_SEEN, COLUMN_MARK, COLUMN_EVIDENCE }
 static const struct {
     const char *what, *words;
 } check_words[] = {
-    {"hv", "hardware assist"},    {"npt", "nested paging"},
-    {"kvm", "/dev/kvm"},          {"cpus", "CPUs"},
-    {"memory", "memory MiB"},     {"disk.ssd", "SSD"},
-    {"start", "started"},         {"vsan.hosts", "vSAN hosts"},
-    {"vsan.cache", "vSAN cache"}, {"vsan.capacity", "vSAN capacity"},
-    {"disk.size", "bytes"},       {"disk.serial", "serial"},
+    {"hv", "hardware assist"},
+    {"npt", "nested paging"},
+    {"kvm", "/dev/kvm"},
+    {"cpus", "CPUs"},
+    {"memory", "memory MiB"},
+    {"disk.ssd", "SSD"},
+    {"net.address", "address"},
+    {"start", "started"},
+    {"vsan.hosts", "vSAN hosts"},
+    {"vsan.cache", "vSAN cache"},
+    {"vsan.capacity", "vSAN capacity"},
+    {"disk.size", "bytes"},
+    {"disk.serial", "serial"},
     {"disk.wwn", "WWN"},
 };
 

@@ -11,14 +11,16 @@ G_BEGIN_DECLS
 #define IREKO_PATH_DEPTH_MAX    16
 #define IREKO_REPORT_CHECKS_MAX 1024
 #define IREKO_REPORT_LOST_MAX   256
+#define IREKO_REPORT_CARDS_MAX  10
 
 /* A thing promised to a machine and what was seen of it from inside. Texts come from the layer that
  * was asked; they are safe to print. */
 typedef struct {
     char *what;     /* "hv", "npt", "kvm", "cpus", "memory", "disk.ssd", "disk.bus", "guests"; where
                      * the lab requires vSAN also "vsan.hosts", "vsan.cache", "vsan.capacity",
-                     * "disk.size", "disk.serial", "disk.wwn" */
-    char *device;   /* "scsi0:1", or NULL */
+                     * "disk.size", "disk.serial", "disk.wwn"; of a card "net.address",
+                     * "net.broadcast", "net.unicast", "net.foreign-mac", "net.mtu" */
+    char *device;   /* "scsi0:1", "ethernet0", or NULL */
     char *promised; /* "svm", "true", "2" ... JSON carries true, false and whole numbers as such */
     char *seen;     /* NULL: unknown, nobody inside could tell */
     bool ok;
@@ -33,6 +35,16 @@ typedef struct {
     char *by; /* who took it: "vhv.enable", "hypervisor.cpuid.v0" (of its .vmx), "tcg", "cpu-model",
                * "firmware", "kernel" */
 } IrekoLoss;
+
+/* A card of the machine and its addresses. */
+typedef struct {
+    char *card;    /* "ethernet0" */
+    char *network; /* of the lab: "hostonly"; "nat"; NULL: not connected */
+    char *mac;
+    char *address; /* "10.1.2.3/20"; NULL: not known, or none */
+    char *by;      /* how that is known: "agent": read inside; "assigned": given, and not read back;
+                    * "arp": the machine said so to others; "unknown": the user's own system */
+} IrekoAddress;
 
 typedef enum {
     IREKO_STATE_DEFINED,     /* not begun */
@@ -60,6 +72,7 @@ typedef struct {
     char *console;         /* its last console lines where its agent did not answer; or NULL */
     GPtrArray *checks;     /* IrekoCheck */
     GPtrArray *lost;       /* IrekoLoss, what people ask for first */
+    GPtrArray *addresses;  /* IrekoAddress */
 } IrekoReport;
 
 IrekoReport *

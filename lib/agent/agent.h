@@ -7,6 +7,7 @@
  *
  *     {"op":"facts"}                      {"facts":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
+ *     {"op":"network","order":{...}}      {"network":{...}}
  *     {"op":"check","within_ms":N}        {"layer":{...}} ... {"done":true}
  *     {"op":"exec","argv":[...]}          {"out":BASE64}, {"err":BASE64} ... {"exit":N}
  *         while it runs: {"in":BASE64}, {"eof":true}
@@ -54,6 +55,11 @@ ireko_agent_free(IrekoAgent *agent); /* ends the talk; NULL is fine */
 /* The facts of the machine, as lib/host wrote them; a new reference. */
 json_t *
 ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
+
+/* Has the machine do what ORDER says about its network (lab/netorder.h) and returns what it
+ * answers, a new reference. */
+json_t *
+ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadline, GError **error);
 
 /* Called for each report (or layer); what it points to lives until it returns. */
 typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
@@ -112,6 +118,8 @@ typedef struct {
     const char *version;
     const char *path;
     json_t *(*facts)(void *data, GError **error);
+    /* Does what ORDER says and returns what is to be answered. NULL: the machine has no say. */
+    json_t *(*network)(void *data, const json_t *order, int cancel_fd, GError **error);
     /* Checks itself and the layers inside, all within WITHIN_MS; EMIT as below. */
     bool (*check)(void *data,
                   int64_t within_ms,

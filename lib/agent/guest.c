@@ -38,6 +38,20 @@ answer_facts(Talk *talk, const json_t *request, GError **error)
     return facts != NULL && say(talk, json_pack("{s:o}", "facts", facts));
 }
 
+static bool
+answer_network(Talk *talk, const json_t *request, GError **error)
+{
+    const IrekoAgentHandlers *handlers = talk->handlers;
+    if (handlers->network == NULL) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                            "this machine leaves its network alone");
+        return false;
+    }
+    json_t *answer = handlers->network(handlers->data, json_object_get(request, "order"),
+                                       ireko_jsonl_fd(talk->channel), error);
+    return answer != NULL && say(talk, json_pack("{s:o}", "network", answer));
+}
+
 static void
 emit_layer(void *data, json_t *layer)
 {
@@ -140,7 +154,7 @@ static const struct {
 } operations[] = {
     {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
     {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
-    {"relay", answer_relay}, {"console", answer_console},
+    {"relay", answer_relay}, {"console", answer_console}, {"network", answer_network},
 };
 
 static bool

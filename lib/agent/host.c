@@ -161,6 +161,20 @@ ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
     return json_incref(facts);
 }
 
+json_t *
+ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadline, GError **error)
+{
+    json_t *request = json_pack("{s:s,s:o}", "op", "network", "order", json_deep_copy(order));
+    g_autoptr(json_t) answer = ask(agent, request, deadline, error);
+    if (answer == NULL)
+        return NULL;
+    json_t *network = json_object_get(answer, "network");
+    if (json_is_object(network))
+        return json_incref(network);
+    (void)unexpected("network", error);
+    return NULL;
+}
+
 /* Hands each FIELD that comes to FUNC until the agent is done; DEADLINE is for all of it, or, where
  * there is none, SILENCE_MS for each. */
 static bool

@@ -16,8 +16,8 @@
 
 #include "base/fd.h"
 #include "host/survey.h"
+#include "lan/lan.h"
 #include "machine/machine.h"
-#include "net/net.h"
 
 G_BEGIN_DECLS
 

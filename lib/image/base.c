@@ -23,11 +23,9 @@ static const struct {
     const char *file, *list;
     bool hypervisor;
 } lists[] = {
-    {IMAGE_LIST_EARLY, "early", false},
-    {IMAGE_LIST_DRIVERS, "drivers", true},
-    {IMAGE_LIST_LEAF, "drivers", false},
-    {IMAGE_LIST_LATE, "late", false},
-    {IMAGE_LIST_MOUNT, "mount", false},
+    {IMAGE_LIST_EARLY, "early", false},  {IMAGE_LIST_DRIVERS, "drivers", true},
+    {IMAGE_LIST_LEAF, "drivers", false}, {IMAGE_LIST_LATE, "late", false},
+    {IMAGE_LIST_MOUNT, "mount", false},  {IMAGE_LIST_NETWORK, "network", true},
 };
 
 static char *

@@ -20,6 +20,7 @@ G_BEGIN_DECLS
 #define IMAGE_LIST_LEAF    "drivers-leaf"
 #define IMAGE_LIST_LATE    "late"
 #define IMAGE_LIST_MOUNT   "mount"
+#define IMAGE_LIST_NETWORK "network"
 
 /* Makes the base STORE/NAME unless it is there. BUILD says whether to look for newer packages: then
  * it is made anew where there are. The caller holds the store's lock. RET_CHANGED: it was made. */

@@ -30,7 +30,7 @@
 #include "image/store.h"
 #include "image/tree.h"
 
-#define RECIPE        "3" /* counts changes of what a base takes from its packages */
+#define RECIPE        "4" /* counts changes of what a base takes from its packages */
 #define PROGRAM_MAX   ((size_t)256 << 20)
 #define MODULE_MAX    ((size_t)64 << 20)
 #define LOCK_POLL_MS  100
@@ -212,7 +212,9 @@ make_tree(const Job *job, const char *base, const char *root, bool hypervisor, G
            write_program(job, root, pool, error) &&
            link_modules(modules, drivers, IMAGE_LIST_DRIVERS, root, error) &&
            link_modules(modules, IMAGE_LIST_LATE, IMAGE_LIST_LATE, root, error) &&
-           link_modules(modules, IMAGE_LIST_MOUNT, IMAGE_LIST_MOUNT, root, error);
+           link_modules(modules, IMAGE_LIST_MOUNT, IMAGE_LIST_MOUNT, root, error) &&
+           (!hypervisor ||
+            link_modules(modules, IMAGE_LIST_NETWORK, IMAGE_LIST_NETWORK, root, error));
 }
 
 /* The files of an image besides its root. */

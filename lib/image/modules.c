@@ -41,6 +41,7 @@ static const struct {
     {"late", "-", "sr_mod", false, {NULL, NULL}},
     {"late", "-", "button", false, {"evdev", NULL}},
     {"mount", "fs-ext2,fs-ext3,fs-ext4", "ext4", false, {NULL, NULL}},
+    {"network", "-", "bridge", true, {"tun", NULL}}, /* loaded by ireko where guests have cards */
 };
 
 struct ImageModules {

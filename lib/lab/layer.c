@@ -16,6 +16,7 @@
 #include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/netorder.h"
 #include "lab/network.h"
 #include "lab/spec.h"
 #include "lab/tail.h"
@@ -214,6 +215,21 @@ meet_agent(Task *task, IrekoVm *vm, int *ret_hold)
     return NULL;
 }
 
+/* Gives the machine's cards what the lab gives them, where it is to be started, and proves it. */
+static void
+prove_cards(Task *task, IrekoAgent *agent)
+{
+    const IrekoNode *node = task->node;
+    if (node->cards->len == 0)
+        return;
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) order = ireko_netorder_cards(node, task->run->layer->start);
+    g_autoptr(json_t) answer =
+        ireko_agent_network(agent, order, ireko_patience(FACTS_SECONDS, task->pace), &error);
+    ireko_nest_prove_cards(task->report, node->cards, json_object_get(answer, "cards"),
+                           error != NULL ? error->message : NULL);
+}
+
 /* Takes the facts from inside and proves. False where the machine's fate is settled. */
 static bool
 prove(Task *task, IrekoAgent *agent)
@@ -230,6 +246,7 @@ prove(Task *task, IrekoAgent *agent)
     }
     ireko_nest_prove(task->report, task->node->machine, layer->facts, layer->accel, inner,
                      task->node->guests->len > 0);
+    prove_cards(task, agent);
     task->report->proven_seconds = seconds_since(task->began_us);
     if (layer->take_facts != NULL) {
         g_mutex_lock(&task->run->lock);
@@ -279,6 +296,8 @@ settle_unasked(Task *task)
 {
     ireko_nest_prove(task->report, task->node->machine, task->run->layer->facts,
                      task->run->layer->accel, NULL, task->node->guests->len > 0);
+    if (task->run->layer->level == 0)
+        ireko_network_listen(task->run->layer, task->node, task->report);
     settle(task, IREKO_STATE_RUNNING,
            "runs the user's own system: nobody inside tells what it sees");
     hold_back(task->run, task->node->guests,
@@ -290,6 +309,7 @@ bring_up(Task *task)
 {
     const IrekoNode *node = task->node;
     task->report->accel = g_strdup(ireko_accel_name(task->run->layer->accel));
+    ireko_nest_expect_cards(task->report, node->cards, node->machine->image != NULL);
     g_autoptr(IrekoVm) vm = obtain_vm(task);
     if (vm == NULL) {
         g_autofree char *message = g_strdup_printf("its host '%s' does not run", node->path);

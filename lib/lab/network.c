@@ -81,3 +81,36 @@ ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm)
             (void)ireko_vm_relink(vm, card->index, fd, ireko_patience(RELINK_SECONDS, 1), NULL);
     }
 }
+
+/* The address that whoever has MAC gave itself, or NULL. */
+static const char *
+find_said(const json_t *status, const char *mac)
+{
+    size_t i;
+    const json_t *seen;
+    json_array_foreach(json_object_get(status, "seen"), i, seen)
+    {
+        if (g_strcmp0(json_string_value(json_object_get(seen, "mac")), mac) == 0)
+            return json_string_value(json_object_get(seen, "address"));
+    }
+    return NULL;
+}
+
+void
+ireko_network_listen(const IrekoLayer *layer, const IrekoNode *node, IrekoReport *report)
+{
+    for (unsigned i = 0; i < MIN(node->cards->len, report->addresses->len); i++) {
+        const IrekoCard *card = node->cards->pdata[i];
+        IrekoAddress *address = report->addresses->pdata[i];
+        g_autoptr(json_t) status = card->link == IREKO_CARD_NET
+                                       ? ireko_switch_status(layer->folder, card->network, NULL)
+                                       : NULL;
+        const char *said = find_said(status, card->mac);
+        if (said == NULL)
+            continue;
+        g_free(address->address);
+        g_free(address->by);
+        address->address = g_strdup(said);
+        address->by = g_strdup("arp");
+    }
+}

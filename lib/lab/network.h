@@ -30,4 +30,8 @@ ireko_network_link(const IrekoLayer *layer,
 void
 ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm);
 
+/* Takes into REPORT what the machine NODE, a user's own system, said of its addresses by ARP. */
+void
+ireko_network_listen(const IrekoLayer *layer, const IrekoNode *node, IrekoReport *report);
+
 G_END_DECLS

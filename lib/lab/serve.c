@@ -12,7 +12,9 @@
 #include "base/text.h"
 #include "lab/end.h"
 #include "lab/inside.h"
+#include "lab/interfaces.h"
 #include "lab/layer.h"
+#include "lab/netorder.h"
 #include "lab/spec.h"
 
 #define CMDLINE_MAX ((size_t)64 << 10)
@@ -135,6 +137,7 @@ run_guests(void *data,
         .facts = facts->facts,
         .accel = IREKO_ACCEL_KVM,
         .folder = server->folder,
+        .link = server->link,
         .id = spec->id,
         .pace = spec->pace,
         .start = spec->start,
@@ -226,11 +229,20 @@ ireko_server_handlers(IrekoServer *server)
     };
 }
 
+static int
+link_guest(const IrekoLayer *layer, const IrekoNode *node, const IrekoCard *card, GError **error)
+{
+    (void)layer;
+    return ireko_interfaces_tap(node->name, card, error);
+}
+
 bool
 ireko_lab_serve_agent(const char *version, GError **error)
 {
     g_autofree char *path = ireko_serve_own_path();
-    IrekoServer server = {.version = version, .path = path, .folder = IREKO_SERVE_FOLDER};
-    const IrekoAgentHandlers handlers = ireko_server_handlers(&server);
+    IrekoServer server = {
+        .version = version, .path = path, .folder = IREKO_SERVE_FOLDER, .link = link_guest};
+    IrekoAgentHandlers handlers = ireko_server_handlers(&server);
+    handlers.network = ireko_netorder_obey;
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
 }

@@ -4,17 +4,23 @@
 
 #include "agent/agent.h"
 #include "host/facts.h"
+#include "lab/layer.h"
 
 G_BEGIN_DECLS
 
 typedef struct {
-    const char *version; /* told to who asks */
-    const char *path;    /* of the machine that this layer is */
-    const char *folder;  /* where its guests have their folders */
+    const char *version;    /* told to who asks */
+    const char *path;       /* of the machine that this layer is */
+    const char *folder;     /* where its guests have their folders */
     const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
     void *facts;            /* what was last read of this machine; private to serve.c */
     GMutex lock;            /* of facts */
-    GMutex starting;     /* one `run` at a time: two would start the same machines */
+    /* What its guests' cards are plugged into: IrekoLayer.link; NULL: nothing. */
+    int (*link)(const IrekoLayer *layer,
+                const IrekoNode *node,
+                const IrekoCard *card,
+                GError **error);
+    GMutex starting; /* one `run` at a time: two would start the same machines */
 } IrekoServer;
 
 #define IREKO_SERVE_FOLDER "/run/ireko/nest" /* of the guests, inside a machine */

@@ -15,7 +15,7 @@
 #include "base/text.h"
 #include "engine/process.h"
 #include "lab/cards.h"
-#include "net/switch.h"
+#include "lan/switch.h"
 
 #define NET_FOLDER ".net" /* no machine is called so */
 #define PORTS      "ports"

@@ -1,7 +1,7 @@
 /* lab/switches.h - the lab's switches on L0: a process for each network. Private to lib/lab.
  *
  *     RUN/NAME/.net/NETWORK/     a folder as engine/process.h describes it, of the switch's
- * process; in it also ports                  the socket that cards are plugged into (net/switch.h)
+ * process; in it also ports                  the socket that cards are plugged into (lan/switch.h)
  */
 #pragma once
 
@@ -27,7 +27,7 @@ int
 ireko_switch_plug(
     const char *folder, const char *network, const char *path, unsigned index, GError **error);
 
-/* What the switch of NETWORK knows (net/switch.h): a new reference, NULL where it does not say. */
+/* What the switch of NETWORK knows (lan/switch.h): a new reference, NULL where it does not say. */
 json_t *
 ireko_switch_status(const char *folder, const char *network, GError **error);
 

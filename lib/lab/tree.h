@@ -4,8 +4,8 @@
 
 #include <jansson.h>
 
+#include "lan/lan.h"
 #include "machine/machine.h"
-#include "net/net.h"
 
 G_BEGIN_DECLS
 

@@ -10,6 +10,7 @@
 #include <ireko/report.h>
 
 #include "host/facts.h"
+#include "lan/lan.h"
 #include "machine/machine.h"
 
 G_BEGIN_DECLS
@@ -64,6 +65,20 @@ ireko_nest_compare_cpus(IrekoReport *report,
                         const IrekoFacts *outer,
                         IrekoAccel accel,
                         const IrekoFacts *inner);
+
+/* Fills the addresses of REPORT's machine with what is known of its CARDS (IrekoCard) before
+ * anybody inside was asked. HAS_AGENT: the lab gives it its addresses; else its own system does as
+ * it likes, and only what NAT hands out is known. */
+void
+ireko_nest_expect_cards(IrekoReport *report, const GPtrArray *cards, bool has_agent);
+
+/* The proof of them: FOUND is what the machine's agent read of its interfaces (lab/interfaces.h),
+ * from a peer that may lie; NULL where it did not say, WHY_NOT (may be NULL) in words. */
+void
+ireko_nest_prove_cards(IrekoReport *report,
+                       const GPtrArray *cards,
+                       const json_t *found,
+                       const char *why_not);
 
 /* One entry of "machines" of ireko.nest/1; a new reference. */
 json_t *

@@ -19,6 +19,21 @@ ireko_check_settle(
 IrekoLoss *
 ireko_loss_new(const char *name, const char *by);
 
+/* An empty list of IrekoAddress, which it owns. */
+GPtrArray *
+ireko_addresses_new(void);
+
+IrekoAddress *
+ireko_address_copy(const IrekoAddress *address);
+
+/* ADDRESSES as JSON, a new reference; and what to_json wrote, appended to ADDRESSES:
+ * IREKO_ERROR_REMOTE. */
+json_t *
+ireko_addresses_to_json(const GPtrArray *addresses);
+
+bool
+ireko_addresses_take(GPtrArray *addresses, const json_t *list, GError **error);
+
 /* How to give MACHINE hardware assistance: the line to change. Free with g_free. */
 char *
 ireko_nest_vhv_fix(const IrekoMachine *machine);

@@ -98,6 +98,7 @@ ireko_report_to_json(const IrekoReport *report)
         (void)json_array_append_new(checks, check_json(g_ptr_array_index(report->checks, i)));
     (void)json_object_set_new(object, "checks", checks);
     (void)json_object_set_new(object, "features_lost", lost_json(report->lost));
+    (void)json_object_set_new(object, "addresses", ireko_addresses_to_json(report->addresses));
     return object;
 }
 
@@ -225,8 +226,10 @@ ireko_report_from_json(const json_t *object, GError **error)
     report->console = ireko_json_lines_or_null(&reader, "console", CONSOLE_MAX);
     const json_t *checks = ireko_json_list(&reader, "checks", IREKO_REPORT_CHECKS_MAX);
     const json_t *lost = ireko_json_list(&reader, "features_lost", IREKO_REPORT_LOST_MAX);
+    const json_t *addresses = ireko_json_list(&reader, "addresses", IREKO_REPORT_CARDS_MAX);
     if (!ireko_json_reader_end(&reader, error) || !take_checks(checks, report, error) ||
-        !take_lost(lost, report, error))
+        !take_lost(lost, report, error) ||
+        !ireko_addresses_take(report->addresses, addresses, error))
         return NULL;
     return g_steal_pointer(&report);
 }

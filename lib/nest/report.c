@@ -103,6 +103,7 @@ ireko_report_new(const char *path, unsigned level)
     report->proven_seconds = -1;
     report->checks = g_ptr_array_new_with_free_func(free_check);
     report->lost = g_ptr_array_new_with_free_func(free_loss);
+    report->addresses = ireko_addresses_new();
     return report;
 }
 
@@ -124,6 +125,9 @@ ireko_report_copy(const IrekoReport *report)
         const IrekoLoss *loss = g_ptr_array_index(report->lost, i);
         g_ptr_array_add(copy->lost, ireko_loss_new(loss->name, loss->by));
     }
+    for (guint i = 0; i < report->addresses->len; i++)
+        g_ptr_array_add(copy->addresses,
+                        ireko_address_copy(g_ptr_array_index(report->addresses, i)));
     return copy;
 }
 
@@ -139,6 +143,7 @@ ireko_report_free(IrekoReport *report)
     g_free(report->console);
     g_ptr_array_unref(report->checks);
     g_ptr_array_unref(report->lost);
+    g_ptr_array_unref(report->addresses);
     g_free(report);
 }
 

@@ -42,6 +42,11 @@ MACHINE_FIELDS = {
     "features_lost": lambda value: isinstance(value, list) and all(
         set(loss) == {"name", "by"} and text(loss["name"]) and loss["by"] in TAKERS
         for loss in value),
+    "addresses": lambda value: isinstance(value, list),
+}
+ADDRESS_FIELDS = {
+    "card": lambda value: re.fullmatch(r"ethernet\d", value), "network": optional(str), "mac": text,
+    "address": optional(str), "by": lambda value: value in ("agent", "assigned", "arp", "unknown"),
 }
 CHECK_FIELDS = {
     "what": text, "promised": plain, "seen": lambda value: value is None or plain(value),
@@ -67,6 +72,8 @@ def check_contract(nest):
     for machine in nest["machines"]:
         check_fields(machine, MACHINE_FIELDS, machine["path"])
         assert machine["level"] == machine["path"].count("/") + 1
+        for address in machine["addresses"]:
+            check_fields(address, ADDRESS_FIELDS, machine["path"])
         for check in machine["checks"]:
             check_fields(check, CHECK_FIELDS, f"{machine['path']} {check['what']}")
             assert check["ok"] == (check["cause"] is None), check

@@ -5,7 +5,8 @@ import os
 import socket
 import signal
 
-from harness import Machine, Place, kill, main, processes, wait_for
+from harness import Machine, Place, by_path, kill, main, processes, wait_for, write
+from nests import check_contract
 
 CARDS = {"ethernet0__present": "TRUE", "ethernet0__connectionType": "hostonly",
          "ethernet0__virtualDev": "vmxnet3"}
@@ -77,6 +78,40 @@ def test_addresses(place):
     place.nest("up", lab)
     assert cards(place, "one") == first
     place.ireko("down", "one")
+
+
+def test_told(place):
+    """ps says each machine's addresses and how it knows them; one that no driver took fails."""
+    own = {"ireko.image": None, "scsi0:0.fileName": "own.img"}
+    lab = place.lab("one", hosts(1, **OUT), Machine("own", **own, **CARDS, **OUT))
+    write(place.path("one", "own.img"), b"\0" * 4096)
+    nest = place.nest("up", lab)
+    check_contract(nest)
+    given = cards(place, "one")
+    told = {path: [(a["network"], a["address"], a["by"]) for a in machine["addresses"]]
+            for path, machine in by_path(nest).items()}
+    address = {path: [f"{card['address']}/{card['prefix']}" for card in found]
+               for path, found in given.items()}
+    assert told["host"] == [("hostonly", address["host"][0], "agent"), ("nat", address["host"][1], "agent")]
+    assert told["own"] == [("hostonly", None, "unknown"), ("nat", address["own"][1], "assigned")], told
+    proven = [(c["device"], c["seen"]) for c in by_path(nest)["host"]["checks"] if c["what"] == "net.address"]
+    assert proven == list(zip(("ethernet0", "ethernet1"), address["host"])), proven
+    said = place.ireko("ps", "one").stdout
+    assert f"hostonly {address['host'][0]} (agent), nat {address['host'][1]} (agent)" in said, said
+    assert f"hostonly {given['own'][0]['mac']} (unknown)" in said, said
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as guest:  # it speaks for 'own'
+        guest.connect(place.path("home", "run", "one", ".net", "hostonly", "ports"))
+        mac = bytes.fromhex(given["own"][0]["mac"].replace(":", ""))
+        guest.send(b"stands in for own")
+        guest.send(b"\xff" * 6 + mac + bytes.fromhex("0806" "0001080006040001") + mac +
+                   bytes([10, 9, 8, 7]) + b"\0" * 6 + bytes([10, 9, 8, 1]))
+        heard = {a["card"]: a for a in by_path(place.nest("ps", "one"))["own"]["addresses"]}["ethernet0"]
+        assert (heard["address"], heard["by"]) == ("10.9.8.7", "arp"), heard
+    place.ireko("down", "one")
+    nest = place.nest("up", place.lab("two", hosts(1, ireko__fake="no-driver")), expect=1)
+    broken = [c for c in by_path(nest)["host"]["checks"] if not c["ok"]]
+    assert [(c["what"], c["cause"]) for c in broken] == [("net.address", "device-missing")], broken
+    place.ireko("down", "two")
 
 
 def test_networks(place):
@@ -151,5 +186,5 @@ def test_orphan(place):
 
 
 if __name__ == "__main__":
-    main([test_switch, test_addresses, test_networks, test_two_labs, test_killed, test_all_killed,
+    main([test_switch, test_addresses, test_told, test_networks, test_two_labs, test_killed, test_all_killed,
           test_orphan], lambda: Place().fake("1"))

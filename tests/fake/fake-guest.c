@@ -110,6 +110,25 @@ power_off(void *data, GError **error)
     _exit(0);
 }
 
+/* Its cards have what they were given, as far as anybody can tell. */
+static json_t *
+have_cards(void *data, const json_t *order, int cancel_fd, GError **error)
+{
+    (void)data, (void)cancel_fd;
+    g_autoptr(GPtrArray) cards = ireko_cards_from_json(json_object_get(order, "cards"), error);
+    json_t *list = json_array();
+    for (unsigned i = 0; cards != NULL && i < cards->len; i++) {
+        const IrekoCard *card = cards->pdata[i];
+        g_autofree char *address = card->address != 0 ? ireko_address_print(card->address) : NULL;
+        if (!misbehaves("no-driver"))
+            json_array_append_new(list,
+                                  json_pack("{s:i,s:s,s:s,s:s?,s:i}", "card", (int)card->index,
+                                            "interface", "fake", "mac", card->mac, "address",
+                                            address, "prefix", (int)card->prefix));
+    }
+    return json_pack("{s:o}", "cards", list);
+}
+
 static bool
 die_in_run(void *data,
            const json_t *spec,
@@ -405,6 +424,7 @@ main(int argc, char **argv)
     guest.server.folder = folder;
     guest.handlers = ireko_server_handlers(&guest.server);
     guest.handlers.stop = power_off;
+    guest.handlers.network = have_cards;
     if (misbehaves("dies-in-run"))
         guest.handlers.run = die_in_run;
     if (misbehaves("lies-in-check"))

@@ -675,7 +675,9 @@ static const char good_report[] =
     "\"cause\":\"unknown\",\"fix\":\"f\"},"
     "{\"what\":\"disk.ssd\",\"device\":\"scsi0:1\",\"promised\":true,\"seen\":null,\"ok\":false,"
     "\"evidence\":null,\"cause\":\"unknown\",\"fix\":null}],"
-    "\"features_lost\":[{\"name\":\"svm\",\"by\":\"vhv.enable\"}]}";
+    "\"features_lost\":[{\"name\":\"svm\",\"by\":\"vhv.enable\"}],"
+    "\"addresses\":[{\"card\":\"ethernet0\",\"network\":\"hostonly\","
+    "\"mac\":\"00:0c:29:01:02:03\",\"address\":\"10.1.2.3/20\",\"by\":\"agent\"}]}";
 
 static void
 test_a_report_is_the_contract_s_json(void)

@@ -1,7 +1,7 @@
 /* engine/qemu/nics.c - network cards and what they are plugged into.
  *
  * A card that is on a network of the lab has a descriptor: inside a hypervisor a tap, on L0 a port
- * of the lab's switch (net/switch.h). QEMU cannot give a card another end, nor does it come back to
+ * of the lab's switch (lan/switch.h). QEMU cannot give a card another end, nor does it come back to
  * a switch that died. So on L0 there is a hub of two ports between: what is behind it can be taken
  * away and put there anew while the machine runs, and the guest notices nothing but lost frames. */
 #include "engine/qemu/nics.h"

@@ -1,4 +1,4 @@
-/* net/pool.c - subnets that nobody here uses yet.
+/* lan/pool.c - subnets that nobody here uses yet.
  *
  * The lab's networks are apart from this host's, but whoever is inside a machine with a way out
  * must not find a name of the outside world behind a card of the lab. So what any route of the host
@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/net.h"
+#include "lan/lan.h"
 
 #define ROUTE_UP     0x1u /* RTF_UP, linux/route.h */
 #define PREFIX_LEAST 8    /* a shorter one is a default route in halves, not a network */

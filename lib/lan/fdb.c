@@ -1,7 +1,7 @@
-/* net/fdb.c - the switch's table: MAC address to port. */
+/* lan/fdb.c - the switch's table: MAC address to port. */
 #include <string.h>
 
-#include "net/switch.h"
+#include "lan/switch.h"
 
 #define TYPE_AT        12
 #define TYPE_ARP       0x0806

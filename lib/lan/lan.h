@@ -1,4 +1,4 @@
-/* net/net.h - the network of a lab: what each card is joined to, under which addresses. Pure.
+/* lan/lan.h - the network of a lab: what each card is joined to, under which addresses. Pure.
  *
  * Addresses are IPv4 in host byte order. */
 #pragma once

@@ -2,8 +2,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/net.h"
-#include "net/switch.h"
+#include "lan/lan.h"
+#include "lan/switch.h"
 
 /* ---- subnets ---- */
 

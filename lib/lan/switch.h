@@ -1,4 +1,4 @@
-/* net/switch.h - the lab's switch: learns which MAC address is behind which port, as IEEE 802.1D,
+/* lan/switch.h - the lab's switch: learns which MAC address is behind which port, as IEEE 802.1D,
  * clause 7 has it, so that frames of guests of guests arrive without promiscuous mode.
  *
  * A port is a connection to a unix socket of the kind SOCK_SEQPACKET: its first message is a label
@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "net/net.h"
+#include "lan/lan.h"
 
 G_BEGIN_DECLS
 

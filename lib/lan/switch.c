@@ -1,9 +1,9 @@
-/* net/switch.c - the process of the lab's switch: ports, frames between them, and what it knows.
+/* lan/switch.c - the process of the lab's switch: ports, frames between them, and what it knows.
  *
  * One thread carries frames; nothing waits for a port that does not read: its frames are dropped
  * and counted, as a switch does whose queue is full. A port that hangs up is gone, with all that
  * was learnt of it. */
-#include "net/switch.h"
+#include "lan/switch.h"
 
 #include <errno.h>
 #include <grp.h>

@@ -1,10 +1,10 @@
-/* net/card.c - cards and addresses as texts and as JSON. */
+/* lan/card.c - cards and addresses as texts and as JSON. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
-#include "net/net.h"
+#include "lan/lan.h"
 
 #define WORD_MAX    8
 #define ADDRESS_MAX 18
