@@ -273,18 +273,27 @@ ireko_vm_press_power(IrekoVm *vm, GError **error)
     return vm->engine->press_power(vm->process, vm->dir_fd, error);
 }
 
-int
-ireko_vm_open_ram(IrekoVm *vm, uint64_t *ret_base, GError **error)
+void
+ireko_ram_files_clear(IrekoRamFiles *files)
+{
+    g_clear_pointer(&files->path, g_free);
+    ireko_fd_close(&files->file_fd);
+    ireko_fd_close(&files->process_fd);
+    ireko_fd_close(&files->pages_fd);
+}
+
+bool
+ireko_vm_open_ram(IrekoVm *vm, IrekoRamFiles *ret_files, GError **error)
 {
     if (!ireko_process_is_alive(vm->process)) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE, "the machine does not run");
-        return -1;
+        return false;
     }
     if (vm->engine->open_ram != NULL)
-        return vm->engine->open_ram(ireko_process_number(vm->process), ret_base, error);
+        return vm->engine->open_ram(ireko_process_number(vm->process), ret_files, error);
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' shows no memory",
                 vm->engine->name);
-    return -1;
+    return false;
 }
 
 bool
@@ -304,6 +313,30 @@ ireko_vm_relink(IrekoVm *vm, unsigned index, int link_fd, IrekoDeadline deadline
 {
     int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
     return control_fd >= 0 && vm->engine->relink(control_fd, index, link_fd, deadline, error);
+}
+
+GHashTable *
+ireko_vm_count(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    if (vm->engine->count == NULL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' counts nothing",
+                    vm->engine->name);
+        return NULL;
+    }
+    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
+    return control_fd >= 0 ? vm->engine->count(control_fd, deadline, error) : NULL;
+}
+
+GArray *
+ireko_vm_registers(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    if (vm->engine->registers == NULL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "the engine '%s' shows no register", vm->engine->name);
+        return NULL;
+    }
+    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
+    return control_fd >= 0 ? vm->engine->registers(control_fd, deadline, error) : NULL;
 }
 
 /* SIGTERM needs nobody else to be away from the control socket, and QEMU flushes on it. */

@@ -144,11 +144,22 @@ ireko_vm_is_alive(IrekoVm *vm);
 int
 ireko_vm_connect(IrekoVm *vm, const char *channel, GError **error);
 
-/* The machine's memory, to be read: the byte at address A of its RAM stands at RET_BASE + A of the
- * descriptor (A counts RAM alone: what lies above a PC's hole follows on what lies below it). -1
- * with IREKO_ERROR_UNSUPPORTED where it was started without. */
-int
-ireko_vm_open_ram(IrekoVm *vm, uint64_t *ret_base, GError **error);
+/* A machine's memory, to be read: the byte at address A of its RAM stands at BASE + A of the file
+ * PATH (A counts RAM alone: what lies above a PC's hole follows on what lies below it). */
+typedef struct {
+    char *path;
+    uint64_t base;
+    int file_fd;    /* the file that the machine has mapped, from offset 0 on */
+    int process_fd; /* where it has pages of its own over that file: its process's memory, PATH; */
+    int pages_fd;   /* ... and its pagemap; both -1 where it has none */
+} IrekoRamFiles;
+
+/* IREKO_ERROR_UNSUPPORTED where it was started without. */
+bool
+ireko_vm_open_ram(IrekoVm *vm, IrekoRamFiles *ret_files, GError **error);
+
+void
+ireko_ram_files_clear(IrekoRamFiles *files);
 
 /* What is done with a machine that stands still for a moment. */
 typedef struct {
@@ -158,6 +169,7 @@ typedef struct {
     /* Called meanwhile; NULL: nothing more. False ends the whole with its error. */
     bool (*still)(void *data, GError **error);
     void *data;
+    int64_t *ret_still_us; /* how long it stood still, as this side saw it; NULL: not asked for */
 } IrekoFreeze;
 
 /* Stops the machine, writes its state and lets it run on, also where something fails.
@@ -169,6 +181,24 @@ ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, 
  * is another one than when it started. */
 bool
 ireko_vm_relink(IrekoVm *vm, unsigned index, int link_fd, IrekoDeadline deadline, GError **error);
+
+/* What the engine itself counts of the machine while it runs, summed over its vCPUs: names of the
+ * engine's own, char * to uint64_t *; free with g_hash_table_unref. Of KVM its statistics ("exits",
+ * "io_exits", "nested_run" ...), of TCG what it had to forget ("tlb_full_flushes" ...). */
+GHashTable *
+ireko_vm_count(IrekoVm *vm, IrekoDeadline deadline, GError **error);
+
+/* What decides where a vCPU is. */
+typedef struct {
+    unsigned vcpu;
+    uint64_t rip, cs_base, cr0, cr3, cr4, efer;
+} IrekoRegisters;
+
+/* The registers of each vCPU of a machine that runs on meanwhile: IrekoRegisters; free with
+ * g_array_unref. They are the guest's while the vCPU runs a guest of the machine, and RIP is as of
+ * the last time that the engine wrote it down. */
+GArray *
+ireko_vm_registers(IrekoVm *vm, IrekoDeadline deadline, GError **error);
 
 /* Asks the guest to shut down, as its power button would. Does not wait. */
 bool

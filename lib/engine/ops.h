@@ -37,7 +37,12 @@ struct IrekoEngine {
                    GError **error);
 
     /* Where the process NUMBER has the machine's memory, as ireko_vm_open_ram; NULL: nowhere. */
-    int (*open_ram)(pid_t number, uint64_t *ret_base, GError **error);
+    bool (*open_ram)(pid_t number, IrekoRamFiles *ret_files, GError **error);
+
+    /* As ireko_vm_count and ireko_vm_registers, over CONTROL_FD, which they own. NULL: the engine
+     * cannot. */
+    GHashTable *(*count)(int control_fd, IrekoDeadline deadline, GError **error);
+    GArray *(*registers)(int control_fd, IrekoDeadline deadline, GError **error);
 
     /* As ireko_vm_relink, over CONTROL_FD, which it owns. */
     bool (*relink)(

@@ -152,12 +152,16 @@ ireko_qemu_freeze(int control_fd, const IrekoFreeze *freeze, IrekoDeadline deadl
     g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
     if (qmp == NULL || !check_blockers(qmp, deadline, error))
         return false;
+    int64_t began_us = g_get_monotonic_time();
     bool saved = save(qmp, freeze, deadline, error);
     if (saved && freeze->end)
         return true;
     g_autoptr(GError) why = NULL;
-    if (execute(qmp, "cont", NULL, ireko_deadline_in_ms(CONT_MS), &why))
+    if (execute(qmp, "cont", NULL, ireko_deadline_in_ms(CONT_MS), &why)) {
+        if (freeze->ret_still_us != NULL)
+            *freeze->ret_still_us = g_get_monotonic_time() - began_us;
         return saved;
+    }
     if (saved)
         g_propagate_prefixed_error(error, g_steal_pointer(&why),
                                    "it stands still since it was saved: ");
@@ -186,33 +190,57 @@ find_mapping(const char *maps, const struct stat *file, uint64_t *ret_start)
     return 0;
 }
 
-int
-ireko_qemu_open_ram(pid_t number, uint64_t *ret_base, GError **error)
+static int
+open_of(pid_t number, const char *name, GError **error)
 {
-    g_autofree char *ram = g_strdup_printf("/proc/%d/fd/%d", (int)number, IREKO_PROCESS_FD_RAM);
+    g_autofree char *path = g_strdup_printf("/proc/%d/%s", (int)number, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        ireko_error_from_errno(error, errno, "cannot read the memory of the machine ('%s')", path);
+    return fd;
+}
+
+/* Where the process NUMBER has the file RAM mapped, and how ('s', 'p'); 0 with an error. */
+static char
+mapped_at(pid_t number, const char *ram, uint64_t *ret_start, GError **error)
+{
     g_autofree char *path = g_strdup_printf("/proc/%d/maps", (int)number);
     g_autofree char *maps = ireko_file_read(AT_FDCWD, path, MAPS_MAX, NULL, error);
     struct stat file;
-    uint64_t start = 0;
     if (maps == NULL)
-        return -1;
+        return 0;
     bool there = stat(ram, &file) == 0;
     if (!there && errno != ENOENT) {
         ireko_error_from_errno(error, errno, "cannot look at '%s'", ram);
-        return -1;
+        return 0;
     }
-    char mode = there ? find_mapping(maps, &file, &start) : 0;
-    if (mode == 0) {
+    char mode = there ? find_mapping(maps, &file, ret_start) : 0;
+    if (mode == 0)
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
                             "its memory is in no file that can be read: it was started by an older "
                             "ireko, or inside a layer");
-        return -1;
-    }
-    g_autofree char *mem = g_strdup_printf("/proc/%d/mem", (int)number);
-    int fd = open(mode == 's' ? ram : mem, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        ireko_error_from_errno(error, errno, "cannot read the memory of process %d", (int)number);
-    else
-        *ret_base = mode == 's' ? 0 : start;
-    return fd;
+    return mode;
+}
+
+bool
+ireko_qemu_open_ram(pid_t number, IrekoRamFiles *ret_files, GError **error)
+{
+    g_autofree char *name = g_strdup_printf("fd/%d", IREKO_PROCESS_FD_RAM);
+    g_autofree char *ram = g_strdup_printf("/proc/%d/%s", (int)number, name);
+    uint64_t start = 0;
+    char mode = mapped_at(number, ram, &start, error);
+    IREKO_AUTOFD file = mode != 0 ? open_of(number, name, error) : -1;
+    if (file < 0)
+        return false;
+    bool own = mode != 's';
+    IREKO_AUTOFD process = own ? open_of(number, "mem", error) : -1;
+    IREKO_AUTOFD pages = own && process >= 0 ? open_of(number, "pagemap", error) : -1;
+    if (own && pages < 0)
+        return false;
+    ret_files->path = own ? g_strdup_printf("/proc/%d/mem", (int)number) : g_steal_pointer(&ram);
+    ret_files->base = own ? start : 0;
+    ret_files->file_fd = ireko_fd_steal(&file);
+    ret_files->process_fd = ireko_fd_steal(&process);
+    ret_files->pages_fd = ireko_fd_steal(&pages);
+    return true;
 }

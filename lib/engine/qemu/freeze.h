@@ -15,5 +15,5 @@ ireko_qemu_freeze(int control_fd,
                   IrekoDeadline deadline,
                   GError **error);
 
-int
-ireko_qemu_open_ram(pid_t number, uint64_t *ret_base, GError **error);
+bool
+ireko_qemu_open_ram(pid_t number, IrekoRamFiles *ret_files, GError **error);

@@ -10,6 +10,7 @@
 #include "base/jsonl.h"
 #include "engine/ops.h"
 #include "engine/qemu/argv.h"
+#include "engine/qemu/count.h"
 #include "engine/qemu/freeze.h"
 #include "engine/qemu/nics.h"
 #include "qmp/qmp.h"
@@ -270,6 +271,8 @@ const IrekoEngine ireko_engine_qemu = {
     .freeze = ireko_qemu_freeze,
     .open_ram = ireko_qemu_open_ram,
     .relink = ireko_qemu_relink,
+    .count = ireko_qemu_count,
+    .registers = ireko_qemu_registers,
     .press_power = press_power,
     .explain = explain,
 };
