@@ -48,6 +48,10 @@ cmd_image(int argc, char **argv, GError **error);
 int
 cmd_vmx(int argc, char **argv, GError **error);
 int
+cmd_see(int argc, char **argv, GError **error);
+int
+cmd_exits(int argc, char **argv, GError **error);
+int
 cmd_agent(int argc, char **argv, GError **error);
 
 int

@@ -75,6 +75,18 @@ const Command cli_commands[] = {
      "  ireko exec esxi01 -- dmesg\n"
      "  ireko exec esxi01/esxi02/linux -- sh -c 'grep . /sys/block/*/queue/rotational'\n",
      cmd_exec},
+    {"see",
+     "PATH [--address GVA]... [--map | --cpu | --exits [--watch] | --find] [--no-pause] [--json]",
+     "what each layer really sees: addresses, memory, CPU, exits",
+     "Looks through a running nest from L0, without its guests taking part. By default the\n"
+     "way of each vCPU's present RIP: through the machine's own page tables, then through\n"
+     "the nested table of each hypervisor around it, to the byte in this host's memory.\n"
+     "\n"
+     "  ireko see esxi01/esxi02\n"
+     "  ireko see esxi01/esxi02 --address 0xffffffff81000000 --json\n"
+     "  ireko see esxi01 --exits --watch\n"
+     "  ireko see saved.state --ram saved.ram\n",
+     cmd_see},
     {"run", "FILE.vmx [--accel auto|kvm|tcg] [--detach] [--dry-run]",
      "run one machine, its serial console in this terminal",
      "The player: FILE.vmx names a built-in image (ireko.image) or your own disk or\n"
@@ -103,6 +115,7 @@ const Command cli_commands[] = {
      cmd_image},
     {"agent", NULL, NULL, NULL, cmd_agent},   /* hidden: what runs inside a machine */
     {"switch", NULL, NULL, NULL, cmd_switch}, /* ... and what a lab's network is */
+    {"exits", NULL, NULL, NULL, cmd_exits},   /* ... and what `see --exits` runs there */
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -31,6 +31,7 @@ _ireko_options()
     ps | verify) echo --json ;;
     down | stop) echo --dry-run ;;
     start) echo --dry-run --json ;;
+    see) echo --address --map --cpu --exits --watch --seconds --find --guest --no-pause --ram --json ;;
     run) echo --accel --detach --dry-run ;;
     image) echo --fresh --dry-run --json ;;
     "vmx show") echo --explain --as --json ;;
@@ -73,7 +74,7 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down stop start console exec run vmx image --help --version"
+        words="check up ps verify down stop start console exec see run vmx image --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -86,6 +87,8 @@ _ireko()
         --cpuid) mapfile -t COMPREPLY < <(compgen -f -- "$word") ;;
         *) mapfile -t COMPREPLY < <(compgen -d -- "$word") ;;
         esac
+    elif [ "$verb" = see ] && [ "$before" = --ram ]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
     elif [ "$before" = --as ]; then
         words="qemu libvirt virtualbox"
     elif [[ $word == -* ]]; then
@@ -98,7 +101,7 @@ _ireko()
         up) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word") ;;
         run) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.vmx' -- "$word") ;;
         ps | verify | down) words=$(_ireko_labs) ;;
-        stop | start | console | exec) words=$(_ireko_paths) ;;
+        stop | start | console | exec | see) words=$(_ireko_paths) ;;
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         image) words="build list" ;;
         esac

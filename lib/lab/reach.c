@@ -1,4 +1,6 @@
 /* lab/reach.c - a machine at any depth reached by its path: its agent, its console, its end. */
+#include "lab/reach.h"
+
 #include <string.h>
 #include <unistd.h>
 
@@ -117,6 +119,18 @@ ireko_lab_exec(const IrekoHome *home,
         !way_go(&way, g_strv_length(way.segments), cancel_fd, error))
         return -1;
     return ireko_agent_exec(way.agent, argv, fds, error);
+}
+
+IrekoFacts *
+ireko_reach_facts(const IrekoHome *home, const char *where, int cancel_fd, GError **error)
+{
+    g_auto(Way) way = {.hold = -1};
+    if (!way_begin(home, where, &way, error) ||
+        !way_go(&way, g_strv_length(way.segments), cancel_fd, error))
+        return NULL;
+    g_autoptr(json_t) facts =
+        ireko_agent_facts(way.agent, ireko_patience(REACH_SECONDS, REACH_PACE), error);
+    return facts != NULL ? ireko_facts_from_json(facts, error) : NULL;
 }
 
 int

@@ -35,7 +35,7 @@ OPEN = {
     "base": None,
     "vmx": [],
     "machine": ["machine/machine.h", "machine/address.h"],
-    "host": ["host/facts.h", "host/survey.h", "host/verdict.h", "host/inner.h"],
+    "host": ["host/exits.h", "host/facts.h", "host/survey.h", "host/verdict.h", "host/inner.h"],
     "nest": ["nest/nest.h"],
     "lan": ["lan/lan.h", "lan/switch.h"],
     "qmp": ["qmp/qmp.h"],
@@ -64,6 +64,7 @@ PUBLIC = {
     "ireko/report.h": ["host", "nest", "lab"],
     "ireko/image.h": ["image", "lab"],
     "ireko/lab.h": ["lab"],
+    "ireko/see.h": ["lab"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
