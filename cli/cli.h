@@ -55,6 +55,11 @@ int
 cmd_agent(int argc, char **argv, GError **error);
 
 int
+cmd_bench(int argc, char **argv, GError **error);
+int
+cmd_bench_round(int argc, char **argv, GError **error);
+
+int
 cmd_switch(int argc, char **argv, GError **error);
 
 /* options.c: parses the options ENTRIES of the verb argv[0]; stops at the first word that is none.

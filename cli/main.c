@@ -95,6 +95,14 @@ const Command cli_commands[] = {
      "\n"
      "  ireko run examples/workshop/linux.vmx\n",
      cmd_run},
+    {"bench", "disk PATH [--disk scsi0:1] [--rounds N] [--dry-run] [--json]",
+     "how fast is a machine's disk, as an SSD and as one that rotates?",
+     "Measured inside the machine PATH, on a disk that ireko made; what is on it stays.\n"
+     "Beside it the same requests to a file of this host, without a machine between.\n"
+     "\n"
+     "  ireko bench disk esxi-1\n"
+     "  ireko bench disk esxi01/esxi02 --rounds 20 --json\n",
+     cmd_bench},
     {"vmx", "show|get|set|unset|lint|explain|undo|nest|ssd ...",
      "read, explain, check and edit .vmx files",
      "An edit changes the bytes of its own line and nothing else; the file is at any\n"
@@ -113,9 +121,10 @@ const Command cli_commands[] = {
      "  ireko image build\n"
      "  ireko image list\n",
      cmd_image},
-    {"agent", NULL, NULL, NULL, cmd_agent},   /* hidden: what runs inside a machine */
-    {"switch", NULL, NULL, NULL, cmd_switch}, /* ... and what a lab's network is */
-    {"exits", NULL, NULL, NULL, cmd_exits},   /* ... and what `see --exits` runs there */
+    {"agent", NULL, NULL, NULL, cmd_agent},             /* hidden: what runs inside a machine */
+    {"switch", NULL, NULL, NULL, cmd_switch},           /* ... and what a lab's network is */
+    {"exits", NULL, NULL, NULL, cmd_exits},             /* ... and what `see --exits` runs there */
+    {"bench-round", NULL, NULL, NULL, cmd_bench_round}, /* ... and what `bench` runs there */
     {NULL, NULL, NULL, NULL, NULL},
 };
 

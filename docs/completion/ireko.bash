@@ -33,6 +33,7 @@ _ireko_options()
     start) echo --dry-run --json ;;
     see) echo --address --map --cpu --exits --watch --seconds --find --guest --no-pause --ram --json ;;
     run) echo --accel --detach --dry-run ;;
+    bench) echo --disk --rounds --dry-run --json ;;
     image) echo --fresh --dry-run --json ;;
     "vmx show") echo --explain --as --json ;;
     "vmx get" | "vmx explain") echo --json ;;
@@ -74,7 +75,7 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down stop start console exec see run vmx image --help --version"
+        words="check up ps verify down stop start console exec see run bench vmx image --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -103,6 +104,7 @@ _ireko()
         ps | verify | down) words=$(_ireko_labs) ;;
         stop | start | console | exec | see) words=$(_ireko_paths) ;;
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
+        bench) [ "$COMP_CWORD" -eq 2 ] && words="disk" || words=$(_ireko_paths) ;;
         image) words="build list" ;;
         esac
     fi

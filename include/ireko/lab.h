@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include <ireko/check.h>
+#include <ireko/bench.h>
 #include <ireko/report.h>
 
 G_BEGIN_DECLS
@@ -152,6 +153,22 @@ ireko_lab_exec(const IrekoHome *home,
                const int fds[3],
                int cancel_fd,
                GError **error);
+
+typedef struct {
+    const char *path;   /* of a machine that runs, as for exec */
+    const char *device; /* "scsi0:1"; NULL: its first disk that ireko made */
+    unsigned rounds;    /* 1 to IREKO_BENCH_ROUNDS_MAX */
+    bool dry_run;       /* find the disk, measure nothing */
+    int cancel_fd;
+    /* Before each round. NULL: not asked for. */
+    void (*progress)(void *data, unsigned done, unsigned total);
+    void *data;
+} IrekoDiskBenchAsk;
+
+/* Measures a disk that ireko made, inside its machine; what is on it stays. IREKO_ERROR_UNSUPPORTED
+ * for a disk of the user's, IREKO_ERROR_REMOTE with what was said inside. */
+IrekoDiskBench *
+ireko_lab_bench_disk(const IrekoHome *home, const IrekoDiskBenchAsk *ask, GError **error);
 
 /* Connects to the serial console of the machine PATH: a descriptor, -1 with an error. */
 int

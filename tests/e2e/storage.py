@@ -1,9 +1,10 @@
 """Disks on real QEMU: hosts that are ready for vSAN, and what a guest discards at any depth."""
 
+import json
 import os
 import sys
 
-from harness import by_path, run_tests
+from harness import by_path, one_error, run_tests
 from vsan import EXAMPLE, OF_A_HOST, line_of, vsan_checks
 from workshop import WORKSHOP, check_contract, shared_place, up, why_not
 
@@ -54,8 +55,26 @@ def test_vsan(place):
     place.ireko("down", "vsan")
 
 
+def measure(place):
+    """A disk is measured inside its machine, as both, and is afterwards as it was."""
+    path = "esxi01/esxi02"
+    disk = "/dev/$(grep -l 0 /sys/block/sd?/queue/rotational | cut -d/ -f4)"
+    look = f"head -c 16777216 {disk} | md5sum; cat /sys/block/sd?/queue/rotational"
+    place.ireko("exec", path, "--", "sh", "-c", f"head -c 4000000 /dev/urandom > {disk}; sync")
+    before = place.ireko("exec", path, "--", "sh", "-c", look).stdout
+    shown = json.loads(place.ireko("bench", "disk", path, "--rounds", "1", "--json").stdout)
+    assert shown["accel"] == "kvm" and shown["device"] == "scsi0:1" and shown["bytes"] == 64 * MIB
+    for row in shown["results"]:
+        assert all(row[what]["least"] > 1 for what in ("hdd", "ssd", "file")), row
+    assert place.ireko("exec", path, "--", "sh", "-c", look).stdout == before
+    place.ireko("exec", path, "--", "sh", "-c",
+                f"disk={disk}; mke2fs $disk > /dev/null; mkdir /run/m; mount $disk /run/m")
+    one_error(place.ireko("bench", "disk", path, expect=1), path, "in use there: unmount it")
+    place.ireko("exec", path, "--", "umount", "/run/m")
+
+
 def test_discard(place):
-    """What a guest discards is given back, by the layer that its disk is made on."""
+    """What a guest discards is given back by the layer that its disk is made on; disks are measured."""
     up(place, WORKSHOP)
 
     def used_mib(depth):
@@ -72,6 +91,7 @@ def test_discard(place):
         place.ireko("exec", path, "--", "sh", "-c", EMPTY)
         empty = used_mib(depth)
         assert fresh < 1 and full > 24 and empty < 4, f"{path}: {fresh}, {full}, {empty} MiB"
+    measure(place)
     place.ireko("down", "workshop")
 
 

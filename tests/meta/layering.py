@@ -16,6 +16,7 @@ ALL = object()
 MAY_SEE = {
     "base": [],
     "vmx": ["base"],
+    "bench": ["base"],
     "machine": ["vmx", "base"],
     "host": ["machine", "vmx", "base"],
     "lan": ["base"],
@@ -34,6 +35,7 @@ MAY_SEE = {
 OPEN = {
     "base": None,
     "vmx": [],
+    "bench": ["bench/bench.h"],
     "machine": ["machine/machine.h", "machine/address.h"],
     "host": ["host/exits.h", "host/facts.h", "host/survey.h", "host/verdict.h", "host/inner.h"],
     "nest": ["nest/nest.h"],
@@ -59,6 +61,7 @@ PUBLIC = {
     "ireko/lint.h": ["vmx", "lab"],
     "ireko/preset.h": ["vmx"],
     "ireko/vsan.h": ["vmx", "nest", "lab"],
+    "ireko/bench.h": ["bench", "lab"],
     "ireko/check.h": ["host", "lab"],
     "ireko/convert.h": ["convert"],
     "ireko/report.h": ["host", "nest", "lab"],
