@@ -79,6 +79,17 @@ ram_at(const IrekoRam *ram, IrekoGpa at, uint64_t *ret_left)
     return ram->bytes + offset;
 }
 
+/* Word by word, so that none is half of before and half of after. */
+static void
+copy_words(uint8_t *to, const uint8_t *from, size_t words)
+{
+    const uint64_t *at = (const uint64_t *)(const void *)from;
+    for (size_t i = 0; i < words; i++) {
+        uint64_t value = __atomic_load_n(at + i, __ATOMIC_RELAXED);
+        memcpy(to + i * sizeof value, &value, sizeof value);
+    }
+}
+
 static bool
 ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
 {
@@ -86,9 +97,8 @@ ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
     const uint8_t *from = ram_at(data, at, &left);
     if (from == NULL || left < len)
         return false;
-    if (len == sizeof(uint64_t) && (uintptr_t)from % sizeof(uint64_t) == 0) {
-        uint64_t value = __atomic_load_n((const uint64_t *)(const void *)from, __ATOMIC_RELAXED);
-        memcpy(ret_bytes, &value, sizeof value);
+    if (len % sizeof(uint64_t) == 0 && (uintptr_t)from % sizeof(uint64_t) == 0) {
+        copy_words(ret_bytes, from, len / sizeof(uint64_t));
     } else if (len == sizeof(uint32_t) && (uintptr_t)from % sizeof(uint32_t) == 0) {
         uint32_t value = __atomic_load_n((const uint32_t *)(const void *)from, __ATOMIC_RELAXED);
         memcpy(ret_bytes, &value, sizeof value);

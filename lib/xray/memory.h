@@ -45,7 +45,7 @@ ireko_ram_map_row(const IrekoRamMap *map, IrekoGpa at, IrekoOffset *ret_offset);
 /* What is read by walks. Its owner keeps DATA; a walk keeps nothing. */
 typedef struct {
     /* Copies LEN bytes, 1 to a page, from AT on. False, and nothing is promised of RET_BYTES, where
-     * any of them is not RAM. Aligned 4 and 8 bytes are read at one moment. */
+     * any of them is not RAM. 4 aligned bytes, and 8, are of one moment, in longer reads too. */
     bool (*read)(void *data, IrekoGpa at, void *ret_bytes, size_t len);
     /* The bytes from AT on as they lie in this process, and how many there are in a row; NULL where
      * there is no RAM at AT. They may change at any time. The whole member is NULL where memory
