@@ -152,6 +152,8 @@ space_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
     if (kept ? !translate_kept(space, at.at, &there)
              : !translate(chain, space->machine, at.at, &there))
         return false;
+    if (len == sizeof(uint64_t))
+        return ireko_memory_entry(chain->memory, there, ret_bytes, sizeof(uint64_t));
     return chain->memory->read(chain->memory->data, there, ret_bytes, len);
 }
 
@@ -246,6 +248,18 @@ go_outwards(IrekoChain *chain, unsigned access, IrekoWalk last, IrekoWay *way)
     return stops(chain, way);
 }
 
+/* All but PHYSICAL, of which nothing is known yet: it is most of a way, and its ways are many. */
+static void
+clear_way(IrekoWay *way)
+{
+    way->cause = IREKO_CAUSE_NONE;
+    way->table = way->level = way->known = 0;
+    way->rights = UINT8_MAX;
+    way->accessed = way->dirty = false;
+    way->page_bytes = way->row_bytes = 0;
+    way->gpa.at = way->offset.at = 0;
+}
+
 bool
 ireko_chain_gva(IrekoChain *chain,
                 const IrekoTable *own,
@@ -255,7 +269,7 @@ ireko_chain_gva(IrekoChain *chain,
                 IrekoWay *ret_way)
 {
     IrekoWalk walk;
-    *ret_way = (IrekoWay){.rights = UINT8_MAX};
+    clear_way(ret_way);
     begin(chain, access, steps);
     if (!ireko_walk_gva(own, &chain->spaces[0].memory, address, access, steps, &walk)) {
         (void)fails(chain, walk.cause, 0, walk.denier != 0 ? walk.denier : walk.level);
@@ -275,7 +289,9 @@ bool
 ireko_chain_npa(
     IrekoChain *chain, IrekoNpa address, unsigned access, GArray *steps, IrekoWay *ret_way)
 {
-    *ret_way = (IrekoWay){.rights = UINT8_MAX, .known = 1, .physical = {address.at}};
+    clear_way(ret_way);
+    ret_way->known = 1;
+    ret_way->physical[0] = address.at;
     begin(chain, access, steps);
     return go_outwards(chain, access, (IrekoWalk){.level = 0}, ret_way);
 }

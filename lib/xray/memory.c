@@ -5,9 +5,9 @@
  * mapped when it is used, since the file may be shorter than the map says; a file that shrinks
  * while it is mapped is the mapper's to prevent.
  */
-#include "xray/memory.h"
-
 #include <string.h>
+
+#include "xray/parts.h"
 
 #define GIB ((uint64_t)1 << 30)
 
@@ -90,8 +90,8 @@ copy_words(uint8_t *to, const uint8_t *from, size_t words)
     }
 }
 
-static bool
-ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
+bool
+ireko_ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
 {
     uint64_t left = 0;
     const uint8_t *from = ram_at(data, at, &left);
@@ -121,5 +121,5 @@ ram_window(void *data, IrekoGpa at, size_t *ret_len)
 IrekoMemory
 ireko_ram_memory(IrekoRam *ram)
 {
-    return (IrekoMemory){.read = ram_read, .window = ram_window, .data = ram};
+    return (IrekoMemory){.read = ireko_ram_read, .window = ram_window, .data = ram};
 }

@@ -14,6 +14,7 @@
  * one too.
  */
 #include "xray/entry.h"
+#include "xray/parts.h"
 
 #define WRITE        2u
 #define USER         4u
@@ -175,7 +176,7 @@ descend(const IrekoTable *table,
                        (address >> level->shift & level->index_mask) * table->entry_bytes};
         uint64_t raw = 0; /* little-endian, and where an entry has 4 bytes the upper half stays 0 */
         walk->level = (uint8_t)n;
-        if (!memory->read(memory->data, at, &raw, table->entry_bytes)) {
+        if (!ireko_memory_entry(memory, at, &raw, table->entry_bytes)) {
             record(steps, &(IrekoStep){.entry_at = at, .level = (uint8_t)n, .unread = true});
             return ends(walk, IREKO_CAUSE_NOT_RAM);
         }
