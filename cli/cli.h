@@ -144,6 +144,13 @@ cli_table_new(bool colour, unsigned width);
 char *
 cli_table_to_text(struct libscols_table *table);
 
+/* Adds the last column of a table for a terminal of WIDTH columns, for texts of several lines; and
+ * TEXT for it, broken between words where USED columns stand before it. Free with g_free. */
+void
+cli_table_add_words(struct libscols_table *table, const char *name, unsigned width);
+char *
+cli_table_words(const char *text, unsigned width, unsigned used);
+
 /* words.c: TEXT as lines of at most WIDTH columns (0: one line), its blanks and line ends taken as
  * one, broken between words; the first line begins with FIRST, the others with MARGIN. Free with
  * g_free. */

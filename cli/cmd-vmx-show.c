@@ -192,12 +192,17 @@ clipped(const char *value, bool cut)
 }
 
 static void
-add_row(struct libscols_table *table, struct libscols_line *parent, const Row *row, bool cut)
+add_row(struct libscols_table *table,
+        struct libscols_line *parent,
+        const Row *row,
+        unsigned width,
+        unsigned used)
 {
     struct libscols_line *line = scols_table_new_line(table, parent);
-    g_autofree char *value = clipped(row->value, cut);
+    g_autofree char *value = clipped(row->value, width > 0);
     g_autofree char *number = g_strdup_printf("%u", row->line);
-    g_autofree char *qemu = qemu_words(row);
+    g_autofree char *words = qemu_words(row);
+    g_autofree char *qemu = cli_table_words(words, width, used);
     (void)scols_line_set_data(line, COLUMN_KEY, row->key != NULL ? row->key : "?");
     (void)scols_line_set_data(line, COLUMN_VALUE, value);
     (void)scols_line_set_data(line, COLUMN_LINE, number);
@@ -208,15 +213,31 @@ add_row(struct libscols_table *table, struct libscols_line *parent, const Row *r
         (void)scols_cell_set_color(scols_line_get_cell(line, COLUMN_QEMU), "yellow");
 }
 
+/* How many columns stand before the last one. */
+static unsigned
+used_columns(const GPtrArray *rows)
+{
+    long key = 0, value = 0;
+    for (unsigned i = 0; i < rows->len; i++) {
+        const Row *row = rows->pdata[i];
+        key = MAX(key, g_utf8_strlen(row->key != NULL ? row->key : "?", -1));
+        value = MAX(value, MIN(g_utf8_strlen(row->value, -1), VALUE_SHOWN));
+    }
+    return (unsigned)(key + value +
+                      (long)strlen("|- "
+                                   " "
+                                   "LINE "));
+}
+
 static void
 print_table(const GPtrArray *rows, unsigned width)
 {
     struct libscols_table *table = cli_table_new(width > 0, width);
-    int cut = width > 0 ? SCOLS_FL_TRUNC : 0;
+    unsigned used = used_columns(rows);
     (void)scols_table_new_column(table, "KEY", 0, SCOLS_FL_TREE);
     (void)scols_table_new_column(table, "VALUE", 0, 0);
     (void)scols_table_new_column(table, "LINE", 0, SCOLS_FL_RIGHT);
-    (void)scols_table_new_column(table, "ON QEMU", 0, cut);
+    cli_table_add_words(table, "ON QEMU", width);
     for (const char *topic = next_topic(NULL); topic != NULL; topic = next_topic(topic)) {
         struct libscols_line *head = NULL;
         for (unsigned i = 0; i < rows->len; i++) {
@@ -228,7 +249,7 @@ print_table(const GPtrArray *rows, unsigned width)
                 (void)scols_line_set_data(head, COLUMN_KEY, topic);
                 (void)scols_cell_set_color(scols_line_get_cell(head, COLUMN_KEY), "bold");
             }
-            add_row(table, head, row, width > 0);
+            add_row(table, head, row, width, used);
         }
     }
     g_autofree char *text = cli_table_to_text(table);
@@ -318,7 +339,13 @@ print_account(const GPtrArray *rows)
     (void)scols_table_new_column(table, "LINE", 0, SCOLS_FL_RIGHT);
     (void)scols_table_new_column(table, "KEY", 0, 0);
     (void)scols_table_new_column(table, "BECAME OF IT", 0, 0);
-    (void)scols_table_new_column(table, "HOW, OR WHY NOT", 0, width > 0 ? SCOLS_FL_TRUNC : 0);
+    cli_table_add_words(table, "HOW, OR WHY NOT", width);
+    size_t key = 0;
+    for (unsigned i = 0; i < rows->len; i++)
+        key = MAX(key, strlen(((const IrekoConverted *)rows->pdata[i])->key));
+    unsigned used = (unsigned)(key + strlen("LINE "
+                                            " "
+                                            "BECAME OF IT "));
     for (unsigned i = 0; i < rows->len; i++) {
         const IrekoConverted *row = rows->pdata[i];
         struct libscols_line *line = scols_table_new_line(table, NULL);
@@ -326,7 +353,8 @@ print_account(const GPtrArray *rows)
         (void)scols_line_set_data(line, 0, number);
         (void)scols_line_set_data(line, 1, row->key);
         (void)scols_line_set_data(line, 2, row->outcome);
-        (void)scols_line_set_data(line, 3, row->how);
+        g_autofree char *how = cli_table_words(row->how != NULL ? row->how : "", width, used);
+        (void)scols_line_set_data(line, 3, how);
         if (strcmp(row->outcome, "carried") != 0)
             (void)scols_cell_set_color(scols_line_get_cell(line, 2), "yellow");
     }

@@ -7,6 +7,8 @@
 
 enum { COLUMN_NAME, COLUMN_PROMISED, COLUMN_SEEN, COLUMN_MARK, COLUMN_EVIDENCE };
 
+#define WORDS_LEAST 20 /* columns that words are given at least */
+
 #define RED   "red"
 #define GREEN "green"
 
@@ -131,6 +133,22 @@ cli_table_new(bool colour, unsigned width)
         (void)scols_table_set_termforce(table, SCOLS_TERMFORCE_NEVER);
     }
     return table;
+}
+
+void
+cli_table_add_words(struct libscols_table *table, const char *name, unsigned width)
+{
+    struct libscols_column *column =
+        scols_table_new_column(table, name, 0, width > 0 ? SCOLS_FL_WRAP : 0);
+    (void)scols_column_set_safechars(column, "\n");
+    (void)scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
+}
+
+char *
+cli_table_words(const char *text, unsigned width, unsigned used)
+{
+    unsigned room = width == 0 ? 0 : width > used + WORDS_LEAST ? width - used : WORDS_LEAST;
+    return g_strchomp(cli_wrap(text, room, "", ""));
 }
 
 static struct libscols_table *
