@@ -89,7 +89,8 @@ cmd_run(int argc, char **argv, GError **error)
         return EXIT_NO;
     cli_print_notes(lab);
     g_autofree char *program = cli_program();
-    IrekoLabRun run = {.accel = accel, .program = program, .cancel_fd = cli_cancel_fd()};
+    IrekoLabRun run = {
+        .accel = accel, .program = program, .fresh = true, .cancel_fd = cli_cancel_fd()};
     if (dry_run)
         return cli_print_plan(home, lab, &run, error);
     return start_and_play(home, lab, &run, detach, error);

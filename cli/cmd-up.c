@@ -67,7 +67,8 @@ cmd_up(int argc, char **argv, GError **error)
         return EXIT_NO;
     cli_print_notes(lab);
     g_autofree char *program = cli_program();
-    IrekoLabRun run = {.accel = accel, .program = program, .cancel_fd = cli_cancel_fd()};
+    IrekoLabRun run = {
+        .accel = accel, .program = program, .fresh = fresh != 0, .cancel_fd = cli_cancel_fd()};
     if (dry_run)
         return cli_print_plan(home, lab, &run, error);
     if (fresh && !ireko_lab_down(home, ireko_lab_name(lab), &run, error))

@@ -80,6 +80,7 @@ ireko_lab_machines(const IrekoLab *lab);
 typedef struct {
     const char *accel;   /* "kvm", "tcg", or NULL: KVM where it works, else TCG */
     const char *program; /* this ireko, which goes into the guest images */
+    bool fresh;          /* every machine boots: templates are neither used nor made */
     int cancel_fd;       /* readable: stop waiting; -1: none */
     /* Each time more is known of a machine; from any thread, one at a time. NULL: not asked for. */
     void (*report)(void *data, const IrekoReport *report);

@@ -6,6 +6,7 @@
  * a time:
  *
  *     {"op":"facts"}                      {"facts":{...}}
+ *     {"op":"identity","order":{...}}    {"identity":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
  *     {"op":"network","order":{...}}      {"network":{...}}
  *     {"op":"check","within_ms":N}        {"layer":{...}} ... {"done":true}
@@ -64,6 +65,14 @@ ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadli
 /* Called for each report (or layer); what it points to lives until it returns. */
 typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
 
+/* Has the machine, a clone, become the one that ORDER describes (lib/lab's), with all its guests;
+ * returns what was read back inside each, a new reference. */
+json_t *
+ireko_agent_identity(IrekoAgent *agent,
+                     const json_t *order,
+                     IrekoDeadline deadline,
+                     GError **error);
+
 /* Has the machine check itself and the layers inside it (host/inner.h); it is told to be done
  * WITHIN_MS. False where it was not by DEADLINE: FUNC has had what came. */
 bool
@@ -116,10 +125,12 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoAgent, ireko_agent_free)
  * that becomes readable when the host hangs up. */
 typedef struct {
     const char *version;
-    const char *path;
+    const char *(*path)(void *data); /* the machine's, now; a text that stays where it is */
     json_t *(*facts)(void *data, GError **error);
     /* Does what ORDER says and returns what is to be answered. NULL: the machine has no say. */
     json_t *(*network)(void *data, const json_t *order, int cancel_fd, GError **error);
+    /* Becomes the machine that ORDER describes, and so do its guests; returns what it is then. */
+    json_t *(*identity)(void *data, const json_t *order, GError **error);
     /* Checks itself and the layers inside, all within WITHIN_MS; EMIT as below. */
     bool (*check)(void *data,
                   int64_t within_ms,

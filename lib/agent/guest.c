@@ -69,6 +69,14 @@ answer_check(Talk *talk, const json_t *request, GError **error)
 }
 
 static bool
+answer_identity(Talk *talk, const json_t *request, GError **error)
+{
+    const json_t *order = json_object_get(request, "order");
+    json_t *identity = talk->handlers->identity(talk->handlers->data, order, error);
+    return identity != NULL && say(talk, json_pack("{s:o}", "identity", identity));
+}
+
+static bool
 answer_run(Talk *talk, const json_t *request, GError **error)
 {
     /* Whatever comes from the host before we are done - its end, or a new hello - ends the run. */
@@ -129,7 +137,7 @@ answer_bytes(
     IREKO_AUTOFD far = talk->handlers->connect(talk->handlers->data, name, channel, &hold, error);
     if (far < 0)
         return false;
-    g_autofree char *ours = talk_hello_mark(talk->handlers->path);
+    g_autofree char *ours = talk_hello_mark(talk->handlers->path(talk->handlers->data));
     if (say(talk, json_pack("{s:b}", "done", 1)) && await_go(ireko_jsonl_fd(talk->channel)))
         ireko_agent_splice(ireko_jsonl_fd(talk->channel), far, -1, ours);
     talk->over = true;
@@ -155,14 +163,16 @@ static const struct {
     {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
     {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
     {"relay", answer_relay}, {"console", answer_console}, {"network", answer_network},
+    {"identity", answer_identity},
 };
 
 static bool
 answer_hello(Talk *talk, const json_t *request)
 {
-    json_t *answer = json_pack("{s:i,s:O?,s:s,s:s}", "hello", IREKO_AGENT_PROTOCOL, "nonce",
-                               json_object_get(request, "nonce"), "version",
-                               talk->handlers->version, "path", talk->handlers->path);
+    json_t *answer =
+        json_pack("{s:i,s:O?,s:s,s:s}", "hello", IREKO_AGENT_PROTOCOL, "nonce",
+                  json_object_get(request, "nonce"), "version", talk->handlers->version, "path",
+                  talk->handlers->path(talk->handlers->data));
     return say(talk, answer);
 }
 

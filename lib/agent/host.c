@@ -175,6 +175,22 @@ ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadli
     return NULL;
 }
 
+json_t *
+ireko_agent_identity(IrekoAgent *agent, const json_t *order, IrekoDeadline deadline, GError **error)
+{
+    json_t *request = json_pack("{s:s}", "op", "identity");
+    json_object_set_new(request, "order", json_deep_copy(order));
+    g_autoptr(json_t) answer = ask(agent, request, deadline, error);
+    if (answer == NULL)
+        return NULL;
+    json_t *identity = json_object_get(answer, "identity");
+    if (!json_is_object(identity)) {
+        (void)unexpected("identity", error);
+        return NULL;
+    }
+    return json_incref(identity);
+}
+
 /* Hands each FIELD that comes to FUNC until the agent is done; DEADLINE is for all of it, or, where
  * there is none, SILENCE_MS for each. */
 static bool

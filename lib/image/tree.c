@@ -61,6 +61,7 @@ static const struct {
     {"var/tmp", "/tmp"},
     {"etc/mtab", "/proc/self/mounts"},
     {"etc/resolv.conf", "/run/resolv.conf"},
+    {"etc/machine-id", "/run/machine-id"},
 };
 
 /* The kernel calls it with the name of a file system that is to be mounted, "fs-ext4", as the last

@@ -217,6 +217,8 @@ add_one(Loader *loader,
         name = g_strdup_printf("%.*s-%u", stem, base, n);
     }
     g_autoptr(IrekoNode) node = load_machine(vmx_path, name, parent, error);
+    if (node != NULL && (n > 0 || (parent != NULL && parent->copy)))
+        ireko_node_be_copy(node);
     if (node == NULL ||
         !add_entries(loader, node->guests, entry->guests, entry->guests_count, node, error))
         return false;

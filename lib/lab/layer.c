@@ -16,10 +16,12 @@
 #include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/clone.h"
 #include "lab/netorder.h"
 #include "lab/network.h"
 #include "lab/spec.h"
 #include "lab/tail.h"
+#include "lab/template.h"
 
 #define START_SECONDS 10 /* for QEMU to answer, times the pace */
 #define HELLO_SECONDS 15 /* for the agent's first word, times the pace */
@@ -41,6 +43,9 @@ typedef struct {
     char *folder;
     IrekoTail *tail; /* of its console, until all is settled; or NULL */
     unsigned pace;
+    IrekoTemplateUse use;
+    bool is_clone;
+    GHashTable *good; /* paths of the machines inside that run and hold their promises */
     int64_t began_us; /* when its process was started; 0: it was found running */
 } Task;
 
@@ -96,6 +101,13 @@ hold_back(Run *run, const GPtrArray *nodes, const char *message, const IrekoChec
     (void)ireko_nodes_each(nodes, report_held, &held);
 }
 
+static void
+set_origin(IrekoReport *report, const char *origin)
+{
+    g_free(report->origin);
+    report->origin = g_strdup(origin);
+}
+
 static double
 seconds_since(int64_t began_us)
 {
@@ -103,12 +115,11 @@ seconds_since(int64_t began_us)
 }
 
 static IrekoVm *
-start_vm(Task *task, GError **error)
+boot_vm(Task *task, GError **error)
 {
     const IrekoLayer *layer = task->run->layer;
     IrekoStart start = {0};
-    if (!ireko_file_make_folder(task->folder, error) ||
-        !ireko_layer_prepare(layer, task->node, task->folder, &start, error))
+    if (!ireko_layer_prepare(layer, task->node, task->folder, &start, error))
         return NULL;
     task->began_us = g_get_monotonic_time();
     settle(task, IREKO_STATE_STARTING, NULL);
@@ -117,6 +128,81 @@ start_vm(Task *task, GError **error)
                        ireko_patience(START_SECONDS, task->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
     return vm;
+}
+
+/* Starts the machine as a clone of VAULT; NULL where it has to boot after all. */
+static IrekoVm *
+clone_vm(Task *task, const IrekoVault *vault, GError **error)
+{
+    const IrekoLayer *layer = task->run->layer;
+    const IrekoClone clone = {
+        .layer = layer,
+        .node = task->node,
+        .folder = task->folder,
+        .vault = vault,
+        .prefix = "",
+        .about = json_object_get(ireko_vault_about(vault), "machine"),
+        .pace = task->pace,
+    };
+    task->began_us = g_get_monotonic_time();
+    task->is_clone = true;
+    set_origin(task->report, "clone");
+    settle(task, IREKO_STATE_STARTING, NULL);
+    g_autoptr(GError) why = NULL;
+    IrekoVm *vm = ireko_clone_start(&clone, &why);
+    if (vm != NULL)
+        return vm;
+    ireko_templates_reject(layer->templates, task->node, why);
+    task->is_clone = false;
+    set_origin(task->report, "boot");
+    if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED)) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    g_autofree char *words = g_strdup_printf("booted: its template %.12s could not be used: %s",
+                                             ireko_vault_name(vault), why->message);
+    settle(task, IREKO_STATE_STARTING, words);
+    return NULL;
+}
+
+static IrekoVm *
+start_vm(Task *task, GError **error)
+{
+    IrekoTemplates *templates = task->run->layer->templates;
+    if (!ireko_file_make_folder(task->folder, error))
+        return NULL;
+    if (templates == NULL)
+        return boot_vm(task, error);
+    if (ireko_templates_would_wait(templates, task->node))
+        settle(task, IREKO_STATE_DEFINED, "waits for its template");
+    const IrekoVault *vault = NULL;
+    g_autofree char *words = NULL;
+    task->use = ireko_templates_take(templates, task->node, &vault, &words);
+    g_clear_pointer(&task->report->message, g_free);
+    if (words != NULL)
+        settle(task, IREKO_STATE_STARTING, words);
+    GError *ended = NULL;
+    IrekoVm *vm = vault != NULL ? clone_vm(task, vault, &ended) : NULL;
+    if (ended != NULL)
+        g_propagate_error(error, ended);
+    return vm != NULL || ended != NULL ? vm : boot_vm(task, error);
+}
+
+/* What was booted and is proven, it and all inside it, is kept as a template. */
+static void
+keep_as_template(Task *task, IrekoVm *vm)
+{
+    IrekoTemplates *templates = task->run->layer->templates;
+    if (task->use != IREKO_TEMPLATE_MAKE)
+        return;
+    unsigned inside = ireko_nodes_count(task->node->guests);
+    if (vm == NULL || !ireko_report_ok(task->report) || g_hash_table_size(task->good) < inside) {
+        ireko_templates_settle(templates, task->node);
+        return;
+    }
+    settle(task, IREKO_STATE_RUNNING, "being kept as a template");
+    g_autofree char *words = ireko_templates_make(templates, task->node, vm, task->folder);
+    settle(task, IREKO_STATE_RUNNING, words);
 }
 
 /* The machine's process: one that runs, or a new one. NULL where its fate is settled. */
@@ -261,11 +347,21 @@ prove(Task *task, IrekoAgent *agent)
 static void
 pass_on(void *data, const json_t *object)
 {
-    const Task *task = data;
+    Task *task = data;
     g_autoptr(IrekoReport) report = ireko_report_from_json(object, NULL);
     g_autofree char *prefix = g_strconcat(task->node->path, "/", NULL);
-    if (report != NULL && g_str_has_prefix(report->path, prefix))
-        emit(task->run, report);
+    if (report == NULL || !g_str_has_prefix(report->path, prefix))
+        return;
+    if (task->is_clone) {
+        set_origin(report, "clone");
+        if (report->ready_seconds < 0 && report->state >= IREKO_STATE_PROVING)
+            report->ready_seconds = seconds_since(task->began_us);
+    }
+    if (ireko_report_ok(report))
+        (void)g_hash_table_add(task->good, g_strdup(report->path));
+    else
+        (void)g_hash_table_remove(task->good, report->path);
+    emit(task->run, report);
 }
 
 static void
@@ -304,22 +400,11 @@ settle_unasked(Task *task)
               "its host boots no built-in image, so nobody there can start it", NULL);
 }
 
+/* Asks the machine for its facts, and has it run its guests. */
 static void
-bring_up(Task *task)
+ask_inside(Task *task, IrekoVm *vm)
 {
     const IrekoNode *node = task->node;
-    task->report->accel = g_strdup(ireko_accel_name(task->run->layer->accel));
-    ireko_nest_expect_cards(task->report, node->cards, node->machine->image != NULL);
-    g_autoptr(IrekoVm) vm = obtain_vm(task);
-    if (vm == NULL) {
-        g_autofree char *message = g_strdup_printf("its host '%s' does not run", node->path);
-        hold_back(task->run, node->guests, message, NULL);
-        return;
-    }
-    if (node->machine->image == NULL) {
-        settle_unasked(task);
-        return;
-    }
     task->tail = ireko_tail_start(ireko_vm_connect(vm, "console", NULL));
     IREKO_AUTOFD hold = -1;
     g_autoptr(IrekoAgent) agent = meet_agent(task, vm, &hold);
@@ -336,12 +421,33 @@ bring_up(Task *task)
     g_free(end_tail(task));
 }
 
+static void
+bring_up(Task *task)
+{
+    const IrekoNode *node = task->node;
+    task->report->accel = g_strdup(ireko_accel_name(task->run->layer->accel));
+    ireko_nest_expect_cards(task->report, node->cards, node->machine->image != NULL);
+    g_autoptr(IrekoVm) vm = obtain_vm(task);
+    if (vm == NULL) {
+        g_autofree char *message = g_strdup_printf("its host '%s' does not run", node->path);
+        hold_back(task->run, node->guests, message, NULL);
+        keep_as_template(task, NULL);
+        return;
+    }
+    if (node->machine->image == NULL)
+        settle_unasked(task);
+    else
+        ask_inside(task, vm);
+    keep_as_template(task, vm);
+}
+
 static void *
 run_task(void *data)
 {
     Task *task = data;
     bring_up(task);
     ireko_report_free(task->report);
+    g_hash_table_unref(task->good);
     g_free(task->folder);
     g_free(task);
     return NULL;
@@ -366,6 +472,7 @@ ireko_layer_run(const IrekoLayer *layer, const GPtrArray *nodes)
         task->node = node;
         task->report = ireko_report_new(node->path, node->level);
         task->folder = g_build_filename(layer->folder, node->name, NULL);
+        task->good = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
         task->pace = ireko_layer_pace(layer->accel, layer->pace, layer->level);
         g_ptr_array_add(threads, g_thread_new("machine", run_task, task));
     }

@@ -208,6 +208,17 @@ make_qcow2(const char *path, uint64_t bytes, GError **error)
 }
 
 bool
+ireko_made_overlay(const IrekoDisk *disk, const char *folder, char **ret_path, GError **error)
+{
+    g_autofree char *path = path_of(disk, folder, ".overlay");
+    (void)unlink(path);
+    if (!make_qcow2(path, ireko_made_bytes(disk), error))
+        return false;
+    *ret_path = g_steal_pointer(&path);
+    return true;
+}
+
+bool
 ireko_made_create(const IrekoDisk *disk, const char *folder, GError **error)
 {
     g_autofree char *path = NULL;

@@ -19,6 +19,13 @@ ireko_made_place(const IrekoDisk *disk,
 bool
 ireko_made_create(const IrekoDisk *disk, const char *folder, GError **error);
 
+#define IREKO_MADE_OVERLAY_FORMAT "qcow2"
+
+/* Makes an empty overlay of DISK's size in FOLDER, in place of one that is there: RET_PATH, free
+ * with g_free. What it lies over, it does not know: that is told to QEMU. */
+bool
+ireko_made_overlay(const IrekoDisk *disk, const char *folder, char **ret_path, GError **error);
+
 /* The size that DISK is made with: what is asked for, in whole sectors of 512 bytes. */
 uint64_t
 ireko_made_bytes(const IrekoDisk *disk);

@@ -10,6 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/become.h"
 #include "lab/end.h"
 #include "lab/inside.h"
 #include "lab/interfaces.h"
@@ -60,6 +61,18 @@ facts_of(IrekoServer *server, bool anew, GError **error)
     return g_atomic_rc_box_acquire(server->facts);
 }
 
+static const char *
+path_of(const IrekoServer *server)
+{
+    return g_atomic_pointer_get(&server->path);
+}
+
+static const char *
+tell_path(void *data)
+{
+    return path_of(data);
+}
+
 static json_t *
 give_facts(void *data, GError **error)
 {
@@ -94,11 +107,11 @@ check_layers(void *data,
     if (verdict == NULL)
         return false;
     Outlet outlet = {.emit = emit, .data = emit_data};
-    send_layer(&outlet, ireko_inner_of(server->path, verdict));
+    send_layer(&outlet, ireko_inner_of(path_of(server), verdict));
     const IrekoInside inside = {
         .engine = ireko_engine_chosen(),
         .folder = server->folder,
-        .path = server->path,
+        .path = path_of(server),
         .within_ms = within_ms,
         .cancel_fd = cancel_fd,
         .take = send_layer,
@@ -182,12 +195,26 @@ end_guest(void *data, const char *name, int64_t wait_ms, GError **error)
 {
     const IrekoServer *server = data;
     g_autofree char *folder = guest_folder(server, name, error);
-    g_autofree char *path = g_strdup_printf("%s/%s", server->path, name);
+    g_autofree char *path = g_strdup_printf("%s/%s", path_of(server), name);
     const IrekoEnding ending = {
         .path = path, .until = ireko_deadline_in_ms(wait_ms), .cancel_fd = -1};
     g_autoptr(IrekoVm) vm =
         folder != NULL ? ireko_vm_attach(ireko_engine_chosen(), folder, error) : NULL;
     return vm != NULL && ireko_machine_end(folder, &ending, error);
+}
+
+/* From here on this layer is another machine: its path, and facts that may differ. What was said of
+ * the one before is left where it is, since a talk may be about it. */
+static json_t *
+take_identity(void *data, const json_t *order, GError **error)
+{
+    IrekoServer *server = data;
+    g_autoptr(json_t) answer = ireko_identity_adopt(order, server->be, server->folder, error);
+    if (answer == NULL)
+        return NULL;
+    const char *path = json_string_value(json_object_get(order, "path"));
+    g_atomic_pointer_set(&server->path, (char *)(uintptr_t)g_intern_string(path));
+    return json_incref(answer);
 }
 
 static bool
@@ -204,6 +231,9 @@ power_off(void *data, GError **error)
 char *
 ireko_serve_own_path(void)
 {
+    char *given = ireko_file_read(AT_FDCWD, IREKO_BECOME_PATH, CMDLINE_MAX, NULL, NULL);
+    if (given != NULL)
+        return g_strchomp(given);
     g_autofree char *line = ireko_file_read(AT_FDCWD, "/proc/cmdline", CMDLINE_MAX, NULL, NULL);
     g_auto(GStrv) words = g_strsplit(line != NULL ? g_strstrip(line) : "", " ", -1);
     for (size_t i = 0; words[i] != NULL; i++) {
@@ -218,8 +248,9 @@ ireko_server_handlers(IrekoServer *server)
 {
     return (IrekoAgentHandlers){
         .version = server->version,
-        .path = server->path,
+        .path = tell_path,
         .facts = give_facts,
+        .identity = take_identity,
         .check = check_layers,
         .run = run_guests,
         .connect = connect_guest,
@@ -240,8 +271,12 @@ bool
 ireko_lab_serve_agent(const char *version, GError **error)
 {
     g_autofree char *path = ireko_serve_own_path();
-    IrekoServer server = {
-        .version = version, .path = path, .folder = IREKO_SERVE_FOLDER, .link = link_guest};
+    IrekoServer server = {.version = version,
+                          .path = g_intern_string(path),
+                          .folder = IREKO_SERVE_FOLDER,
+                          .be = ireko_become,
+                          .link = link_guest};
+    ireko_become_born();
     IrekoAgentHandlers handlers = ireko_server_handlers(&server);
     handlers.network = ireko_netorder_obey;
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);

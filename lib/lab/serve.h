@@ -4,14 +4,16 @@
 
 #include "agent/agent.h"
 #include "host/facts.h"
+#include "lab/identity.h"
 #include "lab/layer.h"
 
 G_BEGIN_DECLS
 
 typedef struct {
     const char *version;    /* told to who asks */
-    const char *path;       /* of the machine that this layer is */
+    const char *path;       /* of the machine that this layer is; read and set atomically */
     const char *folder;     /* where its guests have their folders */
+    IrekoBecome be;         /* how it becomes another machine */
     const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
     void *facts;            /* what was last read of this machine; private to serve.c */
     GMutex lock;            /* of facts */
@@ -25,8 +27,8 @@ typedef struct {
 
 #define IREKO_SERVE_FOLDER "/run/ireko/nest" /* of the guests, inside a machine */
 
-/* This machine's path in its nest, from the kernel's command line: "" where it is not in one. Free
- * with g_free. */
+/* This machine's path in its nest, as it was told or from the kernel's command line: "" where it is
+ * not in one. Free with g_free. */
 char *
 ireko_serve_own_path(void);
 

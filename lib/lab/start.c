@@ -109,8 +109,9 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
         return false;
     }
     g_autofree char *tcg = tcg_parameters(layer);
+    g_autofree char *host = ireko_node_host_name(node);
     start->cmdline = g_strdup_printf("%s%s ireko.name=%s ireko.path=%s", start->image->cmdline, tcg,
-                                     node->name, node->path);
+                                     host, node->path);
     start->boot = (IrekoBoot){.kernel = start->image->kernel,
                               .initrd = start->image->initrd,
                               .root = start->image->root,

@@ -73,6 +73,23 @@ ireko_node_new(const char *parent_path,
     return g_steal_pointer(&node);
 }
 
+void
+ireko_node_be_copy(IrekoNode *node)
+{
+    node->copy = true;
+    g_clear_pointer(&node->machine->uuid, g_free);
+    for (unsigned i = 0; i < node->machine->nics->len; i++) {
+        IrekoNic *nic = node->machine->nics->pdata[i];
+        g_clear_pointer(&nic->mac, g_free);
+    }
+}
+
+char *
+ireko_node_host_name(const IrekoNode *node)
+{
+    return node->copy ? g_strdelimit(g_strdup(node->path), "/", '-') : g_strdup(node->name);
+}
+
 json_t *
 ireko_nodes_to_json(const GPtrArray *nodes)
 {
@@ -82,10 +99,11 @@ ireko_nodes_to_json(const GPtrArray *nodes)
         size_t len = 0;
         const uint8_t *bytes = g_bytes_get_data(node->vmx, &len);
         g_autofree char *vmx = g_base64_encode(bytes, len);
-        json_array_append_new(array, json_pack("{s:s,s:s,s:s,s:o,s:o}", "name", node->name, "file",
-                                               node->machine->file, "vmx", vmx, "cards",
-                                               ireko_cards_to_json(node->cards), "guests",
-                                               ireko_nodes_to_json(node->guests)));
+        json_array_append_new(array,
+                              json_pack("{s:s,s:s,s:s,s:b,s:o,s:o}", "name", node->name, "file",
+                                        node->machine->file, "vmx", vmx, "copy", (int)node->copy,
+                                        "cards", ireko_cards_to_json(node->cards), "guests",
+                                        ireko_nodes_to_json(node->guests)));
     }
     return array;
 }
@@ -96,10 +114,11 @@ node_from_json(const json_t *object, const char *parent_path, unsigned level, GE
 {
     const char *name = NULL, *file = NULL, *vmx = NULL;
     json_t *guests = NULL, *cards = NULL;
+    int copy = 0;
     /* json_unpack takes a json_t that is not const, and reads it. */
     json_t *readable = json_incref((json_t *)(uintptr_t)object);
-    int got = json_unpack(readable, "{s:s,s:s,s:s,s?o,s:o}", "name", &name, "file", &file, "vmx",
-                          &vmx, "cards", &cards, "guests", &guests);
+    int got = json_unpack(readable, "{s:s,s:s,s:s,s?b,s?o,s:o}", "name", &name, "file", &file,
+                          "vmx", &vmx, "copy", &copy, "cards", &cards, "guests", &guests);
     json_decref(readable);
     if (got != 0 || !json_is_array(guests) || !ireko_text_is_name(name)) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
@@ -116,6 +135,8 @@ node_from_json(const json_t *object, const char *parent_path, unsigned level, GE
     node->cards = ireko_cards_from_json(cards, error);
     if (node->cards == NULL)
         return NULL;
+    if (copy != 0)
+        ireko_node_be_copy(node);
     g_ptr_array_unref(node->guests);
     node->guests = ireko_nodes_from_json(guests, node->path, level + 1, error);
     return node->guests == NULL ? NULL : g_steal_pointer(&node);

@@ -17,10 +17,21 @@ typedef struct {
     char *path;     /* "esxi01/esxi02" */
     unsigned level; /* 1 on L0 */
     GBytes *vmx;    /* the file as it was read */
+    bool copy; /* one of several of the same .vmx, or inside one: what that says of its identity
+                * (UUID, addresses) is nobody's, and each has its own */
     IrekoMachine *machine;
     GPtrArray *cards;  /* IrekoCard: what each of the machine's cards is given; empty before that */
     GPtrArray *guests; /* IrekoNode */
 } IrekoNode;
+
+/* Makes NODE, which has no guests yet, a copy. */
+void
+ireko_node_be_copy(IrekoNode *node);
+
+/* The host name of NODE: its name, or, of one inside a copy, its path with hyphens, so that no two
+ * of a lab have the same. Free with g_free. */
+char *
+ireko_node_host_name(const IrekoNode *node);
 
 /* A node below PARENT_PATH ("" on L0) at LEVEL, from the bytes of the .vmx FILE. NAME NULL: of the
  * file. Errors as ireko_machine_from_vmx's. */

@@ -19,6 +19,7 @@
 #include "lab/network.h"
 #include "lab/record.h"
 #include "lab/requires.h"
+#include "lab/template.h"
 
 /* One run of a lab on L0. */
 typedef struct {
@@ -219,8 +220,12 @@ layer_of(Work *work, bool start)
 static void
 run_layer(Work *work, bool start)
 {
-    const IrekoLayer layer = layer_of(work, start);
+    IrekoLayer layer = layer_of(work, start);
+    if (start && !work->run->fresh)
+        layer.templates =
+            ireko_templates_new(&layer, work->lab->nodes, work->home->cache, work->run->program);
     ireko_layer_run(&layer, work->lab->nodes);
+    ireko_templates_free(layer.templates);
     g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
     for (unsigned i = 0; i < proven->len; i++)
         take_report(work, proven->pdata[i]);

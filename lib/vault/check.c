@@ -61,6 +61,12 @@ ireko_vault_about(const IrekoVault *vault)
     return vault->manifest->about;
 }
 
+uint64_t
+ireko_vault_bytes(const IrekoVault *vault)
+{
+    return vault_folder_bytes(vault->folder);
+}
+
 char *
 ireko_vault_path(const IrekoVault *vault, const char *file)
 {

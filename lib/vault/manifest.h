@@ -26,6 +26,10 @@ vault_manifest_new(void);
 void
 vault_manifest_free(VaultManifest *manifest); /* NULL is fine */
 
+/* What the files below FOLDER take on the disk (store.c). */
+uint64_t
+vault_folder_bytes(const char *folder);
+
 /* How many checksums a file of BYTES has. */
 size_t
 vault_chunks(uint64_t bytes);

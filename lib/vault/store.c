@@ -84,6 +84,23 @@ ireko_vault_remove(const char *store, const char *name, GError **error)
 }
 
 void
+ireko_vault_discard(const char *store, const char *name)
+{
+    if (!ireko_text_is_name(name) || ireko_vault_remove(store, name, NULL))
+        return;
+    g_autofree char *path = g_build_filename(store, name, NULL);
+    g_autofree char *old = g_strdup_printf("%s/" VAULT_OLD "%s", store, name);
+    (void)rename(path, old);
+}
+
+static bool
+is_in_use(const char *path)
+{
+    g_autoptr(GArray) locks = lock_all(path);
+    return locks == NULL;
+}
+
+void
 ireko_vault_sweep(const char *store)
 {
     g_autoptr(GDir) dir = g_dir_open(store, 0, NULL);
@@ -92,7 +109,7 @@ ireko_vault_sweep(const char *store)
             continue;
         g_autofree char *path = g_build_filename(store, entry, NULL);
         IREKO_AUTOFD fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && !is_in_use(path))
             (void)ireko_file_remove_tree(path, NULL);
     }
 }
@@ -118,6 +135,14 @@ add_size(void *data, const char *path)
     return true;
 }
 
+uint64_t
+vault_folder_bytes(const char *folder)
+{
+    uint64_t bytes = 0;
+    (void)each_file(folder, DEPTH_MAX, add_size, &bytes);
+    return bytes;
+}
+
 static IrekoVaultEntry *
 look_at(const char *store, const char *name)
 {
@@ -125,7 +150,7 @@ look_at(const char *store, const char *name)
     g_autofree char *folder = g_build_filename(store, name, NULL);
     g_autofree char *manifest = g_build_filename(folder, VAULT_MANIFEST, NULL);
     entry->name = g_strdup(name);
-    (void)each_file(folder, DEPTH_MAX, add_size, &entry->bytes);
+    entry->bytes = vault_folder_bytes(folder);
     struct stat st;
     if (stat(manifest, &st) == 0)
         entry->used_unix = st.st_mtime;

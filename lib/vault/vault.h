@@ -88,6 +88,10 @@ ireko_vault_check(IrekoVault *vault, GError **error);
 int
 ireko_vault_open_file(const IrekoVault *vault, const char *file, GError **error);
 
+/* What it takes on the disk. */
+uint64_t
+ireko_vault_bytes(const IrekoVault *vault);
+
 /* The path of FILE; free with g_free. */
 char *
 ireko_vault_path(const IrekoVault *vault, const char *file);
@@ -110,6 +114,11 @@ ireko_vault_list(const char *store);
 /* Removes the vault NAME. IREKO_ERROR_STATE where it is in use, IREKO_ERROR_NOT_FOUND. */
 bool
 ireko_vault_remove(const char *store, const char *name, GError **error);
+
+/* Removes the vault NAME, or where it is in use, has nobody find it again: it goes when the last
+ * that uses it has gone and somebody sweeps. */
+void
+ireko_vault_discard(const char *store, const char *name);
 
 /* Removes what writers that died left in STORE. */
 void

@@ -163,11 +163,16 @@ class Place:
         left = [f"process {pid}: {name}" for name, pid in self.guests().items()]
         for folder, folders, files in os.walk(self.home):
             if folder == self.home:
-                folders[:] = [name for name in folders if name not in ("images", "packages", "cache")]
+                folders[:] = [name for name in folders
+                              if name not in ("images", "packages", "cache", "templates")]
                 files = [name for name in files if name != "qemu.json"]  # what QEMU can, kept
             below = os.path.relpath(folder, self.home)
             if files or below.count(os.sep) >= 1:
                 left.append(f"{folder}: {files}")
+        templates = os.path.join(self.home, "templates")
+        for name in os.listdir(templates) if os.path.isdir(templates) else []:
+            if name.startswith("."):
+                left.append(f"half a template: {name}")
         return left
 
     def assert_nothing_left(self):

@@ -326,7 +326,7 @@ def test_start_of_one_among_others(place):
 def test_two_labs(place):
     """Two labs with machines of the same names run side by side; LAB:PATH tells them apart."""
     for name in ("one", "two"):
-        assert place.nest("up", place.lab(name, *workshop()))["ok"]
+        assert place.nest("up", place.lab(name, *workshop()), "--fresh")["ok"]
     one_error(place.ireko("exec", "esxi01", "--", "true", expect=1), "one:esxi01", "'one' and 'two'")
     for name in ("one", "two"):
         said = place.ireko("exec", f"{name}:esxi01/esxi02", "--", "sh", "-c", "cat /proc/$PPID/cmdline")

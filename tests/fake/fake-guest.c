@@ -28,13 +28,22 @@
 #define PARENT_VAR "IREKO_FAKE_PARENT" /* number of the process of the machine around this one */
 #define SLOW_US    (1200 * G_TIME_SPAN_MILLISECOND)
 #define MIB        ((uint64_t)1 << 20)
+#define STATE_MAX  ((size_t)4 << 20)
+#define MARK       "the memory of a fake guest" /* at the beginning of its RAM */
 
 static struct {
     const char *hv;    /* "svm" ... */
     const char *fault; /* value of ireko.fake; "" */
     bool answers;      /* it boots an image, in which there is an agent */
+    json_t *spec;      /* the guests that it was last told to run; or NULL */
     IrekoServer server;
     IrekoAgentHandlers handlers;
+    bool (*run)(void *data,
+                const json_t *spec,
+                int cancel_fd,
+                void (*emit)(void *emit_data, json_t *report),
+                void *emit_data,
+                GError **error);
 } guest = {.hv = "none", .fault = ""};
 
 static bool
@@ -159,6 +168,80 @@ lie_in_check(void *data,
     return true;
 }
 
+/* Runs what it is told, and remembers it: that is its state. */
+static bool
+run_and_remember(void *data,
+                 const json_t *spec,
+                 int cancel_fd,
+                 void (*emit)(void *emit_data, json_t *report),
+                 void *emit_data,
+                 GError **error)
+{
+    json_decref(guest.spec);
+    guest.spec = json_deep_copy(spec);
+    return guest.run(data, spec, cancel_fd, emit, emit_data, error);
+}
+
+/* Is whatever it is told to be; nothing of the host's is touched. */
+static bool
+be_told(IrekoIdentity *identity, GError **error)
+{
+    (void)error;
+    identity->time_us = g_get_real_time();
+    if (misbehaves("keeps-its-host-name")) {
+        g_free(identity->host);
+        identity->host = g_strdup("fake");
+    }
+    return true;
+}
+
+/* ---- frozen, and gone on ---- */
+
+static json_t *
+state_now(void)
+{
+    if (misbehaves("cannot-be-frozen"))
+        return json_pack("{s:s}", "blocked", "it has a fake device");
+    return json_pack("{s:s,s:O?}", "path", guest.server.path, "spec", guest.spec);
+}
+
+static void
+ignore(void *data, json_t *report)
+{
+    (void)data;
+    json_decref(report);
+}
+
+/* Whether the memory that it was given is that of a guest that ran. */
+static bool
+has_mark(void)
+{
+    char mark[sizeof MARK] = "";
+    return pread(IREKO_PROCESS_FD_RAM, mark, sizeof mark, 0) == sizeof mark &&
+           strcmp(mark, MARK) == 0;
+}
+
+/* Goes on as the state that it was given says, with the guests that ran then. */
+static void
+go_on(void)
+{
+    char text[CHUNK];
+    g_autoptr(GString) whole = g_string_new(NULL);
+    for (ssize_t n;
+         whole->len < STATE_MAX && (n = read(IREKO_PROCESS_FD_STATE, text, sizeof text)) > 0;)
+        g_string_append_len(whole, text, n);
+    g_autoptr(json_t) state = ireko_jsonl_decode(whole->str, whole->len, NULL);
+    const char *path = json_string_value(json_object_get(state, "path"));
+    json_t *spec = json_object_get(state, "spec");
+    if (path == NULL || !has_mark() || misbehaves("does-not-go-on")) {
+        (void)fputs("fake guest: load of its state failed\n", stderr);
+        _exit(1);
+    }
+    guest.server.path = g_intern_string(path);
+    if (json_is_object(spec))
+        (void)run_and_remember(&guest.server, spec, -1, ignore, NULL, NULL);
+}
+
 static void
 babble(int fd)
 {
@@ -272,9 +355,20 @@ echo(int fd)
         say(fd, bytes, (size_t)n);
 }
 
-/* Takes the descriptor that comes with the end of a line "link N", for the card N. */
 static void
-take_link(int fd)
+tell_state(int fd)
+{
+    g_autoptr(json_t) state = state_now();
+    char *text = json_dumps(state, JSON_COMPACT);
+    say(fd, text, strlen(text));
+    say(fd, "\n", 1);
+    free(text);
+}
+
+/* Takes the descriptor that comes with the end of a line "link N", for the card N, and answers
+ * "freeze". */
+static void
+take_orders(int fd)
 {
     char line[CHUNK];
     size_t len = 0;
@@ -294,6 +388,10 @@ take_link(int fd)
         unsigned index = 0;
         int link_fd = -1;
         line[++len] = '\0';
+        if (strcmp(line, "freeze\n") == 0) {
+            tell_state(fd);
+            len = 0;
+        }
         if (header == NULL || sscanf(line, "link %1u", &index) != 1)
             continue;
         memcpy(&link_fd, CMSG_DATA(header), sizeof link_fd);
@@ -307,7 +405,7 @@ static void
 be_ready(int fd)
 {
     say(fd, "ready\n", 6);
-    take_link(fd);
+    take_orders(fd);
 }
 
 typedef struct {
@@ -370,6 +468,16 @@ word_after(int argc, char **argv, const char *option)
     return "";
 }
 
+static bool
+has_word(int argc, char **argv, const char *word)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], word) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* The path in the kernel parameters TEXT. */
 static char *
 path_in(const char *text)
@@ -420,13 +528,18 @@ main(int argc, char **argv)
     guest.hv = word_after(argc, argv, "--hv");
     become(word_after(argc, argv, "--vmx"), path);
     guest.server.version = "fake";
-    guest.server.path = misbehaves("wrong-path") ? "somebody/else" : path;
+    guest.server.path = misbehaves("wrong-path") ? "somebody/else" : g_intern_string(path);
     guest.server.folder = folder;
+    guest.server.be = be_told;
     guest.handlers = ireko_server_handlers(&guest.server);
     guest.handlers.stop = power_off;
     guest.handlers.network = have_cards;
-    if (misbehaves("dies-in-run"))
-        guest.handlers.run = die_in_run;
+    guest.run = misbehaves("dies-in-run") ? die_in_run : guest.handlers.run;
+    guest.handlers.run = run_and_remember;
+    if (has_word(argc, argv, "--from"))
+        go_on();
+    else
+        (void)!pwrite(IREKO_PROCESS_FD_RAM, MARK, sizeof MARK, 0);
     if (misbehaves("lies-in-check"))
         guest.handlers.check = lie_in_check;
     serve_for_ever(outer_fd); /* SIGTERM and SIGUSR1 end it by themselves */

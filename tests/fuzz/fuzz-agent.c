@@ -8,9 +8,25 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
+#include "lab/identity.h"
 #include "lab/spec.h"
 
 #define INPUT_MAX ((size_t)64 << 10) /* fits the socket's buffer */
+
+static const char *
+tell_path(void *data)
+{
+    (void)data;
+    return "a/b";
+}
+
+static json_t *
+become_nobody(void *data, const json_t *order, GError **error)
+{
+    (void)data;
+    g_autoptr(json_t) answer = ireko_identity_adopt(order, NULL, NULL, error);
+    return answer != NULL ? json_incref(answer) : NULL;
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -84,8 +100,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const IrekoAgentHandlers handlers = {
         .version = "fuzz",
-        .path = "a/b",
+        .path = tell_path,
         .facts = give_facts,
+        .identity = become_nobody,
         .check = check_nothing,
         .run = read_spec,
         .connect = connect_nobody,

@@ -13,6 +13,7 @@
 /* A layer of the test: answers as "a"; its guest "b" is another such layer on a thread. */
 typedef struct {
     IrekoAgentHandlers handlers;
+    const char *path;
     bool stopped;
 } Layer;
 
@@ -21,7 +22,27 @@ give_facts(void *data, GError **error)
 {
     const Layer *layer = data;
     (void)error;
-    return json_pack("{s:s}", "seen-by", layer->handlers.path);
+    return json_pack("{s:s}", "seen-by", layer->path);
+}
+
+static const char *
+tell_path(void *data)
+{
+    return ((const Layer *)data)->path;
+}
+
+/* Is whatever it is told to be, from then on. */
+static json_t *
+become(void *data, const json_t *order, GError **error)
+{
+    Layer *layer = data;
+    const char *path = json_string_value(json_object_get(order, "path"));
+    if (path == NULL) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "no path");
+        return NULL;
+    }
+    layer->path = g_intern_string(path);
+    return json_pack("{s:s}", "path", path);
 }
 
 static bool
@@ -129,9 +150,11 @@ start_layer(const char *path, Layer **ret_layer)
     int ends[2];
     g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
     Layer *layer = g_new0(Layer, 1);
+    layer->path = path;
     layer->handlers = (IrekoAgentHandlers){.version = "1",
-                                           .path = path,
+                                           .path = tell_path,
                                            .facts = give_facts,
+                                           .identity = become,
                                            .check = check_two,
                                            .run = run_two,
                                            .connect = connect_guest,

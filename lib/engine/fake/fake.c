@@ -2,13 +2,16 @@
  * engines.
  *
  * The program is the one that IREKO_FAKE_GUEST names. It is started, found, reached and ended as
- * QEMU is; on its control socket it says "ready" and a line end when its machine runs, SIGUSR1 is
- * its power button. It is told what it stands for by its arguments, and boots no image. */
+ * QEMU is; on its control socket it says "ready" and a line end when its machine runs, and answers
+ * "freeze" with its state, a line of JSON, that one like it goes on from; SIGUSR1 is its power
+ * button. It is told what it stands for by its arguments, and boots no image. */
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/jsonl.h"
 #include "engine/ops.h"
 
 #define PROGRAM_VAR "IREKO_FAKE_GUEST"
@@ -62,6 +65,8 @@ plan(const IrekoSpec *spec, GError **error)
         g_strv_builder_add_many(argv, "--kernel", spec->boot->kernel, NULL);
     if (spec->boot != NULL && spec->boot->cmdline != NULL)
         g_strv_builder_add_many(argv, "--append", spec->boot->cmdline, NULL);
+    if (spec->from != NULL)
+        g_strv_builder_add(argv, "--from");
     for (unsigned i = 0; i < spec->drives->len; i++) {
         const IrekoDrive *drive = g_ptr_array_index(spec->drives, i);
         g_strv_builder_add_many(argv, "--disk", drive->disk->device, drive->path, NULL);
@@ -70,11 +75,9 @@ plan(const IrekoSpec *spec, GError **error)
 }
 
 static bool
-await(int control_fd, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_fd, GError **error)
+hear_ready(int fd, IrekoDeadline deadline, int cancel_fd, GError **error)
 {
-    (void)spec;
     static const char ready[] = "ready\n";
-    IREKO_AUTOFD fd = control_fd;
     for (size_t have = 0; have < strlen(ready); have++) {
         char c = 0;
         if (!ireko_fd_wait(fd, POLLIN, deadline, cancel_fd, error))
@@ -94,9 +97,55 @@ relink(int control_fd, unsigned index, int link_fd, IrekoDeadline deadline, GErr
 {
     IREKO_AUTOFD fd = control_fd;
     g_autofree char *line = g_strdup_printf("link %u", index);
-    return await(dup(fd), NULL, deadline, -1, error) &&
+    return hear_ready(fd, deadline, -1, error) &&
            ireko_fd_write_all(fd, line, strlen(line), deadline, -1, error) &&
            ireko_fd_pass(fd, link_fd, deadline, -1, error);
+}
+
+static bool
+await(int control_fd, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    (void)spec;
+    IREKO_AUTOFD fd = control_fd;
+    return hear_ready(fd, deadline, cancel_fd, error);
+}
+
+static bool
+freeze(int control_fd, const IrekoFreeze *order, IrekoDeadline deadline, GError **error)
+{
+    static const char request[] = "freeze\n";
+    IREKO_AUTOFD fd = control_fd;
+    if (!hear_ready(fd, deadline, -1, error) ||
+        !ireko_fd_write_all(fd, request, strlen(request), deadline, -1, error))
+        return false;
+    g_autoptr(IrekoJsonl) channel = ireko_jsonl_new(ireko_fd_steal(&fd), -1);
+    g_autoptr(json_t) state = ireko_jsonl_receive(channel, deadline, error);
+    if (state == NULL)
+        return false;
+    const char *blocked = json_string_value(json_object_get(state, "blocked"));
+    if (blocked != NULL) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "its state cannot be saved: %s",
+                    blocked);
+        return false;
+    }
+    char *text = json_dumps(state, JSON_COMPACT);
+    bool written = ireko_fd_write_all(order->state_fd, text, strlen(text), deadline, -1, error);
+    free(text);
+    return written && (order->still == NULL || order->still(order->data, error));
+}
+
+/* Its memory is the file that it was given; of a clone it is half its own, which it never has. */
+static int
+open_ram(pid_t number, uint64_t *ret_base, GError **error)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)number, IREKO_PROCESS_FD_RAM);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "its memory is in no file that can be read");
+    else
+        *ret_base = 0;
+    return fd;
 }
 
 static bool
@@ -113,5 +162,7 @@ const IrekoEngine ireko_engine_fake = {
     .plan = plan,
     .await = await,
     .relink = relink,
+    .freeze = freeze,
+    .open_ram = open_ram,
     .press_power = press_power,
 };

@@ -1,0 +1,284 @@
+/* lab/freeze.c - a machine of L0 frozen into a vault, and gone on from there.
+ *
+ * While the machine stands its state is written, its memory copied and its disks; all that belongs
+ * together is of one moment. The memory of a machine that was booted is in a file, and is left out
+ * of the state. That of a clone is half in its template's file and half its own: it goes through
+ * the state.
+ *
+ * A clone maps the memory privately, and each of its disks is an overlay, empty at first. So it
+ * writes to files of its own alone. */
+#include "lab/freeze.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lab/drives.h"
+#include "lab/made.h"
+
+static const char *const formats[] = {"raw", "qcow2"}; /* of disks that ireko makes */
+
+/* ---- what is in the way ---- */
+
+static bool
+is_own(const IrekoDrive *drive)
+{
+    return drive->path == NULL || drive->made;
+}
+
+char *
+ireko_freeze_obstacle(const IrekoNode *node, const IrekoFacts *facts, IrekoAccel accel)
+{
+    if (node->machine->image == NULL)
+        return g_strdup("it boots a system of your own, which nobody inside could give another "
+                        "identity");
+    if (accel == IREKO_ACCEL_KVM && node->guests->len > 0 &&
+        g_strcmp0(facts->cpu_vendor, "AuthenticAMD") == 0)
+        return g_strdup("its guests run on AMD's SVM, and Linux calls saving a machine whose "
+                        "guests run undefined there (Documentation/virt/kvm/x86/"
+                        "running-nested-guests.rst)");
+    g_autoptr(GPtrArray) drives = ireko_drives_prepare(node, NULL, NULL);
+    for (unsigned i = 0; drives != NULL && i < drives->len; i++) {
+        const IrekoDrive *drive = drives->pdata[i];
+        if (!is_own(drive))
+            return g_strdup_printf("its disk %s is a file of your own (%s)", drive->disk->device,
+                                   drive->path);
+    }
+    return NULL;
+}
+
+/* ---- names ---- */
+
+static char *
+file_name(const char *prefix, const char *device, const char *suffix)
+{
+    g_autofree char *plain = g_strdelimit(g_strdup(device), ":", '-');
+    return g_strconcat(prefix, plain, suffix, NULL);
+}
+
+static char *
+plain_name(const char *prefix, const char *name)
+{
+    return g_strconcat(prefix, name, NULL);
+}
+
+/* ---- freezing ---- */
+
+typedef struct {
+    const IrekoFreezeOrder *order;
+    IrekoVaultWriter *writer;
+    GPtrArray *drives;
+    bool with_ram; /* in the state */
+} Freezing;
+
+static bool
+copy_ram(const Freezing *freezing, GError **error)
+{
+    uint64_t base = 0;
+    IREKO_AUTOFD fd = ireko_vm_open_ram(freezing->order->vm, &base, error);
+    g_autofree char *name = plain_name(freezing->order->prefix, "ram");
+    return fd >= 0 &&
+           ireko_vault_copy(freezing->writer, name, fd, base,
+                            (uint64_t)freezing->order->node->machine->memory_mib << 20, error);
+}
+
+static bool
+copy_disk(const Freezing *freezing, const IrekoDrive *drive, GError **error)
+{
+    IREKO_AUTOFD fd = open(drive->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        ireko_error_from_errno(error, errno, "cannot open the disk '%s'", drive->path);
+        return false;
+    }
+    g_autofree char *name = file_name(freezing->order->prefix, drive->disk->device, ".disk");
+    return ireko_vault_copy(freezing->writer, name, fd, 0, (uint64_t)st.st_size, error);
+}
+
+/* While the machine stands still. */
+static bool
+copy_all(void *data, GError **error)
+{
+    const Freezing *freezing = data;
+    const IrekoFreezeOrder *order = freezing->order;
+    if (order->stands != NULL && !order->stands(order->data, error))
+        return false;
+    if (!freezing->with_ram && !copy_ram(freezing, error))
+        return false;
+    for (unsigned i = 0; i < freezing->drives->len; i++) {
+        const IrekoDrive *drive = freezing->drives->pdata[i];
+        if (drive->path != NULL && !copy_disk(freezing, drive, error))
+            return false;
+    }
+    return true;
+}
+
+static json_t *
+describe(const Freezing *freezing)
+{
+    const IrekoFreezeOrder *order = freezing->order;
+    const IrekoSpec spec = {.machine = order->node->machine, .id = order->id};
+    json_t *macs = json_array(), *disks = json_array();
+    for (unsigned i = 0; i < spec.machine->nics->len; i++) {
+        g_autofree char *mac = ireko_spec_mac(&spec, i);
+        json_array_append_new(macs, json_string(mac));
+    }
+    for (unsigned i = 0; i < freezing->drives->len; i++) {
+        const IrekoDrive *drive = freezing->drives->pdata[i];
+        if (drive->path != NULL)
+            json_array_append_new(disks, json_pack("{s:s,s:s}", "device", drive->disk->device,
+                                                   "format", drive->format));
+    }
+    return json_pack("{s:s,s:b,s:o,s:o}", "path", order->node->path, "ram", !freezing->with_ram,
+                     "macs", macs, "disks", disks);
+}
+
+/* Whether its memory is in its state: that of a clone is not in one file. */
+static bool
+is_ram_apart(IrekoVm *vm)
+{
+    uint64_t base = 0;
+    IREKO_AUTOFD fd = ireko_vm_open_ram(vm, &base, NULL);
+    return fd < 0 || base != 0;
+}
+
+static bool
+freeze_into(Freezing *freezing, IrekoDeadline deadline, GError **error)
+{
+    const IrekoFreezeOrder *order = freezing->order;
+    freezing->with_ram = is_ram_apart(order->vm);
+    g_autofree char *state = plain_name(order->prefix, "state");
+    IREKO_AUTOFD state_fd = ireko_vault_create(freezing->writer, state, error);
+    if (state_fd < 0)
+        return false;
+    const IrekoFreeze freeze = {
+        .state_fd = state_fd,
+        .with_ram = freezing->with_ram,
+        .end = order->end,
+        .still = copy_all,
+        .data = freezing,
+    };
+    return ireko_vm_freeze(order->vm, &freeze, deadline, error);
+}
+
+json_t *
+ireko_freeze_machine(const IrekoFreezeOrder *order,
+                     IrekoVaultWriter *writer,
+                     IrekoDeadline deadline,
+                     GError **error)
+{
+    g_autoptr(GPtrArray) drives = ireko_drives_prepare(order->node, order->folder, error);
+    if (drives == NULL)
+        return NULL;
+    Freezing freezing = {.order = order, .writer = writer, .drives = drives};
+    return freeze_into(&freezing, deadline, error) ? describe(&freezing) : NULL;
+}
+
+/* ---- going on ---- */
+
+void
+ireko_thaw_clear(IrekoThaw *thaw)
+{
+    if (thaw->macs == NULL)
+        return;
+    ireko_fd_close(&thaw->frozen.ram_fd);
+    ireko_fd_close(&thaw->frozen.state_fd);
+    g_clear_pointer(&thaw->macs, g_ptr_array_unref);
+}
+
+static bool
+mismatch(const char *what, GError **error)
+{
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                "what was frozen is another machine: its %s differ", what);
+    return false;
+}
+
+static bool
+take_macs(IrekoThaw *thaw, const IrekoNode *node, GError **error)
+{
+    const json_t *macs = json_object_get(thaw->about, "macs");
+    if (json_array_size(macs) != node->machine->nics->len)
+        return mismatch("cards", error);
+    for (size_t i = 0; i < json_array_size(macs); i++) {
+        const char *mac = json_string_value(json_array_get(macs, i));
+        if (mac == NULL || strlen(mac) != strlen("00:00:00:00:00:00") ||
+            strspn(mac, "0123456789abcdefABCDEF:") != strlen(mac))
+            return mismatch("cards", error);
+        g_ptr_array_add(thaw->macs, g_strdup(mac));
+    }
+    g_ptr_array_add(thaw->macs, NULL);
+    thaw->frozen.macs = (const char *const *)thaw->macs->pdata;
+    return true;
+}
+
+/* The format on record of DEVICE, as one of ours; NULL where there is none. */
+static const char *
+recorded_format(const json_t *about, const char *device)
+{
+    size_t i;
+    const json_t *disk;
+    json_array_foreach(json_object_get(about, "disks"), i, disk)
+    {
+        const char *format = json_string_value(json_object_get(disk, "format"));
+        if (g_strcmp0(json_string_value(json_object_get(disk, "device")), device) != 0)
+            continue;
+        for (size_t k = 0; format != NULL && k < G_N_ELEMENTS(formats); k++) {
+            if (strcmp(formats[k], format) == 0)
+                return formats[k];
+        }
+    }
+    return NULL;
+}
+
+/* Has DRIVE written over the vault's disk, into a file of FOLDER. */
+static bool
+lay_over(const IrekoThaw *thaw, IrekoDrive *drive, const char *folder, GError **error)
+{
+    drive->base_format = recorded_format(thaw->about, drive->disk->device);
+    if (drive->base_format == NULL)
+        return mismatch("disks", error);
+    g_autofree char *disk = file_name(thaw->prefix, drive->disk->device, ".disk");
+    g_clear_pointer(&drive->path, g_free);
+    drive->base = ireko_vault_path(thaw->vault, disk);
+    drive->format = IREKO_MADE_OVERLAY_FORMAT;
+    return ireko_made_overlay(drive->disk, folder, &drive->path, error);
+}
+
+static bool
+open_frozen(IrekoThaw *thaw, GError **error)
+{
+    g_autofree char *ram = plain_name(thaw->prefix, "ram");
+    g_autofree char *state = plain_name(thaw->prefix, "state");
+    thaw->frozen.state_fd = ireko_vault_open_file(thaw->vault, state, error);
+    if (thaw->frozen.state_fd < 0 || !json_is_true(json_object_get(thaw->about, "ram")))
+        return thaw->frozen.state_fd >= 0;
+    thaw->frozen.ram_fd = ireko_vault_open_file(thaw->vault, ram, error);
+    return thaw->frozen.ram_fd >= 0;
+}
+
+bool
+ireko_thaw_prepare(const IrekoLayer *layer,
+                   const IrekoNode *node,
+                   const char *folder,
+                   IrekoThaw *thaw,
+                   IrekoStart *ret_start,
+                   GError **error)
+{
+    thaw->frozen = (IrekoFrozen){.ram_fd = -1, .state_fd = -1};
+    thaw->macs = g_ptr_array_new_with_free_func(g_free);
+    if (!take_macs(thaw, node, error) || !open_frozen(thaw, error) ||
+        !ireko_layer_prepare(layer, node, NULL, ret_start, error))
+        return false;
+    ret_start->spec.from = &thaw->frozen;
+    for (unsigned i = 0; i < ret_start->drives->len; i++) {
+        IrekoDrive *drive = ret_start->drives->pdata[i];
+        if (drive->path != NULL && !lay_over(thaw, drive, folder, error)) {
+            ireko_start_clear(ret_start);
+            return false;
+        }
+    }
+    return true;
+}
