@@ -46,6 +46,8 @@ cmd_run(int argc, char **argv, GError **error);
 int
 cmd_image(int argc, char **argv, GError **error);
 int
+cmd_template(int argc, char **argv, GError **error);
+int
 cmd_vmx(int argc, char **argv, GError **error);
 int
 cmd_see(int argc, char **argv, GError **error);

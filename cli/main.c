@@ -121,6 +121,17 @@ const Command cli_commands[] = {
      "  ireko image build\n"
      "  ireko image list\n",
      cmd_image},
+    {"template", "list [--json] | remove KEY... | --all [--dry-run]",
+     "hosts kept as they ran, that up begins with",
+     "Once up has proven a host, it keeps it frozen, its guests running inside, under a\n"
+     "hash of everything that shaped it: the next up of the same definition, and every\n"
+     "further host of a count, is a clone of it. All together take at most what\n"
+     "IREKO_TEMPLATES_SIZE says (16G; 0 keeps none); those used longest ago go first. One\n"
+     "in use stays. KEY may be cut short.\n"
+     "\n"
+     "  ireko template list\n"
+     "  ireko template remove --all\n",
+     cmd_template},
     {"agent", NULL, NULL, NULL, cmd_agent},             /* hidden: what runs inside a machine */
     {"switch", NULL, NULL, NULL, cmd_switch},           /* ... and what a lab's network is */
     {"exits", NULL, NULL, NULL, cmd_exits},             /* ... and what `see --exits` runs there */

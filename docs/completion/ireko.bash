@@ -35,6 +35,7 @@ _ireko_options()
     run) echo --accel --detach --dry-run ;;
     bench) echo --disk --rounds --dry-run --json ;;
     image) echo --fresh --dry-run --json ;;
+    template) echo --all --dry-run --json ;;
     "vmx show") echo --explain --as --json ;;
     "vmx get" | "vmx explain") echo --json ;;
     "vmx set") echo --dry-run --force ;;
@@ -75,7 +76,7 @@ _ireko()
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down stop start console exec see run bench vmx image --help --version"
+        words="check up ps verify down stop start console exec see run bench vmx image template --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -106,6 +107,7 @@ _ireko()
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         bench) [ "$COMP_CWORD" -eq 2 ] && words="disk" || words=$(_ireko_paths) ;;
         image) words="build list" ;;
+        template) words="list remove" ;;
         esac
     fi
     [ -z "$words" ] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

@@ -119,7 +119,8 @@ static json_t *
 describe(const Freezing *freezing)
 {
     const IrekoFreezeOrder *order = freezing->order;
-    const IrekoSpec spec = {.machine = order->node->machine, .id = order->id};
+    const IrekoSpec spec = {
+        .machine = order->node->machine, .id = order->id, .cards = order->node->cards};
     json_t *macs = json_array(), *disks = json_array();
     for (unsigned i = 0; i < spec.machine->nics->len; i++) {
         g_autofree char *mac = ireko_spec_mac(&spec, i);
@@ -273,12 +274,12 @@ ireko_thaw_prepare(const IrekoLayer *layer,
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
     ret_start->spec.from = &thaw->frozen;
-    for (unsigned i = 0; i < ret_start->drives->len; i++) {
+    bool ready = ireko_start_plug(ret_start, layer, node, error);
+    for (unsigned i = 0; ready && i < ret_start->drives->len; i++) {
         IrekoDrive *drive = ret_start->drives->pdata[i];
-        if (drive->path != NULL && !lay_over(thaw, drive, folder, error)) {
-            ireko_start_clear(ret_start);
-            return false;
-        }
+        ready = drive->path == NULL || lay_over(thaw, drive, folder, error);
     }
-    return true;
+    if (!ready)
+        ireko_start_clear(ret_start);
+    return ready;
 }

@@ -87,7 +87,7 @@ json_t *
 ireko_identity_order(const IrekoNode *node, const char *id)
 {
     g_autofree char *whole = g_strconcat(id, "/", node->path, NULL);
-    const IrekoSpec spec = {.machine = node->machine, .id = whole};
+    const IrekoSpec spec = {.machine = node->machine, .id = whole, .cards = node->cards};
     g_autofree char *host = ireko_node_host_name(node), *uuid = ireko_spec_uuid(&spec);
     g_autofree char *machine_id = random_hex(16), *boot_id = random_uuid();
     g_autofree char *seed = random_hex(IREKO_IDENTITY_SEED_BYTES);

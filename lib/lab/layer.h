@@ -66,6 +66,10 @@ ireko_layer_prepare(const IrekoLayer *layer,
 void
 ireko_start_clear(IrekoStart *start);
 
+/* Plugs the cards of NODE in; ireko_layer_prepare with a folder does it too. */
+bool
+ireko_start_plug(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error);
+
 /* The pace of a machine run under ACCEL by a layer whose own pace is OUTER. */
 unsigned
 ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level);

@@ -120,9 +120,8 @@ prepare_boot(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, 
     return true;
 }
 
-/* Plugs the cards of NODE in. */
-static bool
-open_links(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
+bool
+ireko_start_plug(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error)
 {
     for (unsigned i = 0; layer->link != NULL && i < node->cards->len; i++) {
         const IrekoCard *card = node->cards->pdata[i];
@@ -163,7 +162,7 @@ ireko_layer_prepare(const IrekoLayer *layer,
     };
     for (unsigned i = 0; i < IREKO_NET_CARDS_MAX; i++)
         ret_start->spec.link_fds[i] = -1;
-    if (folder == NULL || open_links(ret_start, layer, node, error))
+    if (folder == NULL || ireko_start_plug(ret_start, layer, node, error))
         return true;
     ireko_start_clear(ret_start);
     return false;

@@ -13,12 +13,14 @@
 #define FREEZE_SECONDS                                                                             \
     60 /* for the state, the memory and the disks to be written, times the pace */
 #define WAIT_MS     100
+#define TURN_US     (50 * G_TIME_SPAN_MILLISECOND)
 #define PROGRAM_MAX ((size_t)256 << 20) /* bytes of this ireko */
 
 /* Machines with one key. */
 typedef struct {
     char *key;
-    char *words; /* why there is no template, where nobody is to make one; or NULL */
+    const IrekoNode *maker; /* the first of the lab's, which is given a moment to ask first */
+    char *words;            /* why there is no template, where nobody is to make one; or NULL */
     IrekoVault *vault;
     enum { UNKNOWN, MAKING, READY, NONE } state;
 } Group;
@@ -157,6 +159,7 @@ ireko_templates_new(const IrekoLayer *layer,
         if (group == NULL) {
             group = g_new0(Group, 1);
             group->key = g_steal_pointer(&key);
+            group->maker = node;
             group->words = ireko_freeze_obstacle(node, layer->facts, layer->accel);
             g_hash_table_insert(templates->groups, group->key, group);
         }
@@ -172,6 +175,7 @@ ireko_templates_free(IrekoTemplates *templates)
         return;
     g_hash_table_unref(templates->of);
     g_hash_table_unref(templates->groups);
+    ireko_vault_sweep(templates->store); /* what was discarded while we had it open */
     g_free(templates->store);
     g_mutex_clear(&templates->lock);
     g_cond_clear(&templates->changed);
@@ -246,9 +250,15 @@ ireko_templates_take(IrekoTemplates *templates,
     Group *group = g_hash_table_lookup(templates->of, node);
     *ret_words = NULL;
     g_mutex_lock(&templates->lock);
+    int64_t turn = g_get_monotonic_time() + TURN_US; /* the maker may be running already */
+    while (group->maker != node && group->state == UNKNOWN &&
+           g_cond_wait_until(&templates->changed, &templates->lock, turn))
+        continue;
     bool first = group->state == UNKNOWN;
-    if (first)
+    if (first) {
         group->state = MAKING;
+        g_cond_broadcast(&templates->changed);
+    }
     while (!first && group->state == MAKING && !is_cancelled(templates))
         (void)g_cond_wait_until(&templates->changed, &templates->lock,
                                 g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND);

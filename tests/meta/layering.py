@@ -68,6 +68,7 @@ PUBLIC = {
     "ireko/image.h": ["image", "lab"],
     "ireko/lab.h": ["lab"],
     "ireko/see.h": ["lab"],
+    "ireko/template.h": ["lab"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
