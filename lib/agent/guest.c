@@ -160,9 +160,9 @@ static const struct {
     const char *op;
     bool (*answer)(Talk *talk, const json_t *request, GError **error);
 } operations[] = {
-    {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
-    {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
-    {"relay", answer_relay}, {"console", answer_console}, {"network", answer_network},
+    {"facts", answer_facts},       {"check", answer_check},     {"run", answer_run},
+    {"exec", answer_exec},         {"stop", answer_stop},       {"end", answer_end},
+    {"relay", answer_relay},       {"console", answer_console}, {"network", answer_network},
     {"identity", answer_identity},
 };
 

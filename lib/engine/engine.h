@@ -214,5 +214,6 @@ char *
 ireko_vm_log_tail(const char *dir);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoVm, ireko_vm_free)
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IrekoRamFiles, ireko_ram_files_clear)
 
 G_END_DECLS

@@ -76,12 +76,12 @@ typedef struct {
 static bool
 copy_ram(const Freezing *freezing, GError **error)
 {
-    uint64_t base = 0;
-    IREKO_AUTOFD fd = ireko_vm_open_ram(freezing->order->vm, &base, error);
-    g_autofree char *name = plain_name(freezing->order->prefix, "ram");
-    return fd >= 0 &&
-           ireko_vault_copy(freezing->writer, name, fd, base,
-                            (uint64_t)freezing->order->node->machine->memory_mib << 20, error);
+    const IrekoFreezeOrder *order = freezing->order;
+    g_auto(IrekoRamFiles) files = {.file_fd = -1, .process_fd = -1, .pages_fd = -1};
+    g_autofree char *name = plain_name(order->prefix, "ram");
+    return ireko_vm_open_ram(order->vm, &files, error) &&
+           ireko_vault_copy(freezing->writer, name, files.file_fd, 0,
+                            (uint64_t)order->node->machine->memory_mib << 20, error);
 }
 
 static bool
@@ -136,13 +136,12 @@ describe(const Freezing *freezing)
                      "macs", macs, "disks", disks);
 }
 
-/* Whether its memory is in its state: that of a clone is not in one file. */
+/* Whether its memory goes through its state: that of a clone is not in one file. */
 static bool
 is_ram_apart(IrekoVm *vm)
 {
-    uint64_t base = 0;
-    IREKO_AUTOFD fd = ireko_vm_open_ram(vm, &base, NULL);
-    return fd < 0 || base != 0;
+    g_auto(IrekoRamFiles) files = {.file_fd = -1, .process_fd = -1, .pages_fd = -1};
+    return !ireko_vm_open_ram(vm, &files, NULL) || files.process_fd >= 0;
 }
 
 static bool

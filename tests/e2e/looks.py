@@ -33,8 +33,8 @@ USAGE = [
     (["outer", "--map", "--no-pause"], 2, ("--no-pause goes with addresses",)),
     (["outer/inner/none"], 1, ("no lab on record has the machine 'outer/inner/none'", "ireko ps")),
     (["other:outer"], 1, ("'other:outer'",)),
-    (["outer"], 1, ("the engine 'fake' shows no memory",)),
-    (["outer/inner", "--map"], 1, ("the engine 'fake' shows no memory",)),
+    (["outer"], 1, ("no state stream of QEMU's",)),
+    (["outer/inner", "--map"], 1, ("no state stream of QEMU's",)),
 ]
 
 

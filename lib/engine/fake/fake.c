@@ -134,18 +134,20 @@ freeze(int control_fd, const IrekoFreeze *order, IrekoDeadline deadline, GError 
     return written && (order->still == NULL || order->still(order->data, error));
 }
 
-/* Its memory is the file that it was given; of a clone it is half its own, which it never has. */
-static int
-open_ram(pid_t number, uint64_t *ret_base, GError **error)
+/* Its memory is the file that it was given, of which it never has pages of its own. */
+static bool
+open_ram(pid_t number, IrekoRamFiles *ret_files, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)number, IREKO_PROCESS_FD_RAM);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
                     "its memory is in no file that can be read");
-    else
-        *ret_base = 0;
-    return fd;
+        return false;
+    }
+    *ret_files = (IrekoRamFiles){
+        .path = g_steal_pointer(&path), .file_fd = fd, .process_fd = -1, .pages_fd = -1};
+    return true;
 }
 
 static bool
