@@ -9,8 +9,9 @@
 
 #include "vmx.h"
 
-#define SAID_MAX 20 /* files of which each change is said; of more, how many there were */
-#define INSIST   " (--force writes it all the same)"
+#define SAID_MAX   20 /* files of which each change is said; of more, how many there were */
+#define VALUE_SAID 60 /* letters of a value that is said; the file has it whole */
+#define INSIST     " (--force writes it all the same)"
 
 GHashTable *
 vmx_running(void)
@@ -148,18 +149,29 @@ is_said(const Keys *keys, const char *before, const char *after)
     return !keys->quiet && (!keys->edit.dry_run || g_strcmp0(before, after) == 0);
 }
 
-/* Says that KEY of FILE was BEFORE and is AFTER; NULL: absent. */
-static void
-say_change(GString *out, const char *file, const char *key, const char *before, const char *after)
+/* VALUE as words repeat it: its begin will do. NULL for NULL; free with g_free. */
+static char *
+begin_of(const char *value)
 {
+    if (value == NULL || g_utf8_strlen(value, -1) <= VALUE_SAID)
+        return g_strdup(value);
+    g_autofree char *begin = g_utf8_substring(value, 0, VALUE_SAID);
+    return g_strconcat(begin, "...", NULL);
+}
+
+/* Says that KEY of FILE was OLD and is NEW; NULL: absent. */
+static void
+say_change(GString *out, const char *file, const char *key, const char *old, const char *new)
+{
+    bool same = g_strcmp0(old, new) == 0;
+    g_autofree char *before = begin_of(old), *after = begin_of(new);
     g_autofree char *line =
-        after == NULL                ? g_strdup_printf("%s: %s: %s", file, key,
+        after == NULL    ? g_strdup_printf("%s: %s: %s", file, key,
                                         before != NULL ? "removed, was" : "not there")
-        : before == NULL             ? g_strdup_printf("%s: %s = \"%s\", new", file, key, after)
-        : strcmp(before, after) == 0 ? g_strdup_printf("%s: %s = \"%s\" already", file, key, after)
-                                     : g_strdup_printf("%s: %s = \"%s\", was", file, key, after);
-    g_autofree char *was =
-        before != NULL && g_strcmp0(before, after) != 0 ? g_strdup_printf(" \"%s\"", before) : NULL;
+        : before == NULL ? g_strdup_printf("%s: %s = \"%s\", new", file, key, after)
+        : same           ? g_strdup_printf("%s: %s = \"%s\" already", file, key, after)
+                         : g_strdup_printf("%s: %s = \"%s\", was", file, key, after);
+    g_autofree char *was = before != NULL && !same ? g_strdup_printf(" \"%s\"", before) : NULL;
     g_autofree char *whole = g_strconcat(line, was, NULL);
     g_autofree char *safe = vmx_line(whole);
     g_string_append_printf(out, "%s\n", safe);
