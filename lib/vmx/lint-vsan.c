@@ -394,20 +394,40 @@ check_memory(Lint *lab, const Rule *rule)
 
 /* ---- the network ---- */
 
-/* The network of the lab that CARD is on, or NULL: NAT leads out, each machine by itself. */
+/* The virtual network that CARD names, "vmnet2"; NULL where it names none, as for another
+ * CONNECTION than custom. */
+static char *
+vnet_of(const Lint *lint, const LintDevice *card, const char *connection)
+{
+    g_autofree char *vnet = ireko_lint_device_value(lint, card, "vnet", NULL);
+    if (vnet == NULL || *vnet == '\0' || strcmp(connection, "custom") != 0)
+        return NULL;
+    g_autofree char *base = g_path_get_basename(vnet); /* "/dev/vmnet2" on Linux */
+    return g_ascii_strdown(base, -1);
+}
+
+/* The network of the lab that CARD is on, or NULL: NAT leads out, each machine by itself. VMware's
+ * numbers have meanings. */
 static char *
 network_of(const Lint *lint, const LintDevice *card)
 {
-    static const char *const names[] = {"networkName", "dvs.portgroupId", "vnet"};
+    static const char *const groups[] = {"networkName", "dvs.portgroupId"};
     g_autofree char *type = ireko_lint_device_value(lint, card, "connectionType", NULL);
-    if (type != NULL && g_ascii_strcasecmp(type, "nat") == 0)
+    g_autofree char *connection = g_ascii_strdown(type != NULL ? type : "bridged", -1);
+    g_autofree char *vnet = vnet_of(lint, card, connection);
+    if (strcmp(connection, "nat") == 0 || g_strcmp0(vnet, "vmnet8") == 0)
         return NULL;
-    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
-        g_autofree char *name = ireko_lint_device_value(lint, card, names[i], NULL);
+    if (g_strcmp0(vnet, "vmnet1") == 0)
+        return g_strdup("hostonly");
+    if (vnet != NULL && strcmp(vnet, "vmnet0") != 0)
+        return g_steal_pointer(&vnet);
+    for (size_t i = 0; i < G_N_ELEMENTS(groups); i++) {
+        char *name = ireko_lint_device_value(lint, card, groups[i], NULL);
         if (name != NULL && *name != '\0')
-            return g_ascii_strdown(name, -1);
+            return name;
+        g_free(name);
     }
-    return g_ascii_strdown(type != NULL ? type : "bridged", -1);
+    return g_strdup(vnet != NULL ? "bridged" : connection);
 }
 
 /* The networks of HOST; free with g_hash_table_unref. */
