@@ -15,7 +15,7 @@ free_nest(void *nest)
 static bool
 look(const IrekoHome *home, const char *name, GPtrArray *nests, GError **error)
 {
-    const IrekoLabRun run = {.cancel_fd = cli_cancel_fd()};
+    const IrekoLabRun run = {.cancel_fd = cli_cancel_fd(), .no_frames = true};
     g_autoptr(IrekoLab) lab = ireko_lab_recorded(home, name, error);
     IrekoNest *nest = lab != NULL ? ireko_lab_verify(home, lab, &run, error) : NULL;
     if (nest == NULL)

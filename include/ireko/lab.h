@@ -82,6 +82,7 @@ typedef struct {
     const char *program; /* this ireko, which goes into the guest images */
     bool fresh;          /* every machine boots: templates are neither used nor made */
     int cancel_fd;       /* readable: stop waiting; -1: none */
+    bool no_frames;      /* machines are asked, and send each other nothing */
     /* Each time more is known of a machine; from any thread, one at a time. NULL: not asked for. */
     void (*report)(void *data, const IrekoReport *report);
     /* Each step before the first machine starts, as image.h says. NULL: not asked for. */

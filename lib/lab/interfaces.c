@@ -330,6 +330,16 @@ ireko_interfaces_tap(const char *name, const IrekoCard *card, GError **error)
     return ireko_fd_steal(&tap);
 }
 
+bool
+ireko_interfaces_top(unsigned index, char *name, GError **error)
+{
+    char own[IFNAMSIZ];
+    if (!find_interface(index, own, error))
+        return false;
+    find_top(own, name);
+    return true;
+}
+
 char *
 ireko_interfaces_label(const char *interface)
 {

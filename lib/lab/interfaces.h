@@ -29,6 +29,11 @@ ireko_interfaces_read(const GPtrArray *cards);
 int
 ireko_interfaces_tap(const char *name, const IrekoCard *card, GError **error);
 
+/* What has the addresses of the card INDEX: its interface, or the bridge that that is a port of.
+ * NAME has room for IF_NAMESIZE bytes. */
+bool
+ireko_interfaces_top(unsigned index, char *name, GError **error);
+
 /* Whose the interface is, by its name: "ethernet0", "bridge 0", "leaf ethernet1" or its own name.
  * Free with g_free. */
 char *

@@ -50,9 +50,8 @@ take_uplinks(const json_t *list, GError **error)
 }
 
 json_t *
-ireko_netorder_obey(void *data, const json_t *order, int cancel_fd, GError **error)
+ireko_netorder_obey(const json_t *order, GError **error)
 {
-    (void)data, (void)cancel_fd;
     IrekoJsonReader reader = ireko_json_reader(order, "order");
     const json_t *list = ireko_json_list(&reader, "cards", IREKO_NET_CARDS_MAX);
     const json_t *numbers = ireko_json_list(&reader, "uplinks", IREKO_NET_CARDS_MAX + 1);

@@ -19,8 +19,8 @@ G_BEGIN_DECLS
 json_t *
 ireko_netorder_cards(const IrekoNode *node, bool set);
 
-/* Does what ORDER says, in the machine that this program runs in: IrekoAgentHandlers.network. */
+/* Does what ORDER says, in the machine that this program runs in. */
 json_t *
-ireko_netorder_obey(void *data, const json_t *order, int cancel_fd, GError **error);
+ireko_netorder_obey(const json_t *order, GError **error);
 
 G_END_DECLS

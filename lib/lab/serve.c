@@ -16,6 +16,7 @@
 #include "lab/interfaces.h"
 #include "lab/layer.h"
 #include "lab/netorder.h"
+#include "lab/packets.h"
 #include "lab/spec.h"
 
 #define CMDLINE_MAX ((size_t)64 << 10)
@@ -71,6 +72,26 @@ static const char *
 tell_path(void *data)
 {
     return path_of(data);
+}
+
+/* An order about the layer's network: one of an exchange of frames, or about its cards. */
+static json_t *
+obey_network(void *data, const json_t *order, int cancel_fd, GError **error)
+{
+    IrekoServer *server = data;
+    if (server->net == NULL) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                            "this machine leaves its network alone");
+        return NULL;
+    }
+    if (json_object_get(order, "do") == NULL)
+        return server->net->cards(order, error);
+    const IrekoGuests guests = {.engine = ireko_engine_chosen(),
+                                .folder = server->folder,
+                                .path = path_of(server),
+                                .cancel_fd = cancel_fd};
+    server->part.wire = server->net->wire;
+    return ireko_exchange_obey(&server->part, &guests, order, error);
 }
 
 static json_t *
@@ -150,7 +171,7 @@ run_guests(void *data,
         .facts = facts->facts,
         .accel = IREKO_ACCEL_KVM,
         .folder = server->folder,
-        .link = server->link,
+        .link = server->net != NULL ? server->net->link : NULL,
         .id = spec->id,
         .pace = spec->pace,
         .start = spec->start,
@@ -251,6 +272,7 @@ ireko_server_handlers(IrekoServer *server)
         .path = tell_path,
         .facts = give_facts,
         .identity = take_identity,
+        .network = obey_network,
         .check = check_layers,
         .run = run_guests,
         .connect = connect_guest,
@@ -267,6 +289,12 @@ link_guest(const IrekoLayer *layer, const IrekoNode *node, const IrekoCard *card
     return ireko_interfaces_tap(node->name, card, error);
 }
 
+static const IrekoServerNet own_net = {
+    .link = link_guest,
+    .cards = ireko_netorder_obey,
+    .wire = &ireko_wire_packets,
+};
+
 bool
 ireko_lab_serve_agent(const char *version, GError **error)
 {
@@ -275,9 +303,8 @@ ireko_lab_serve_agent(const char *version, GError **error)
                           .path = g_intern_string(path),
                           .folder = IREKO_SERVE_FOLDER,
                           .be = ireko_become,
-                          .link = link_guest};
+                          .net = &own_net};
     ireko_become_born();
-    IrekoAgentHandlers handlers = ireko_server_handlers(&server);
-    handlers.network = ireko_netorder_obey;
+    const IrekoAgentHandlers handlers = ireko_server_handlers(&server);
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
 }

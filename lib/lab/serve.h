@@ -4,10 +4,23 @@
 
 #include "agent/agent.h"
 #include "host/facts.h"
+#include "lab/exchange.h"
 #include "lab/identity.h"
 #include "lab/layer.h"
 
 G_BEGIN_DECLS
+
+/* How a layer deals with its network. */
+typedef struct {
+    /* What its guests' cards are plugged into: IrekoLayer.link; NULL: nothing. */
+    int (*link)(const IrekoLayer *layer,
+                const IrekoNode *node,
+                const IrekoCard *card,
+                GError **error);
+    /* Answers an order about its cards (lab/netorder.h). */
+    json_t *(*cards)(const json_t *order, GError **error);
+    const IrekoWire *wire; /* NULL: it sends no frames */
+} IrekoServerNet;
 
 typedef struct {
     const char *version;    /* told to who asks */
@@ -17,12 +30,9 @@ typedef struct {
     const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
     void *facts;            /* what was last read of this machine; private to serve.c */
     GMutex lock;            /* of facts */
-    /* What its guests' cards are plugged into: IrekoLayer.link; NULL: nothing. */
-    int (*link)(const IrekoLayer *layer,
-                const IrekoNode *node,
-                const IrekoCard *card,
-                GError **error);
-    GMutex starting; /* one `run` at a time: two would start the same machines */
+    const IrekoServerNet *net; /* NULL: it leaves its network alone */
+    IrekoPart part;            /* in an exchange of frames */
+    GMutex starting;           /* one `run` at a time: two would start the same machines */
 } IrekoServer;
 
 #define IREKO_SERVE_FOLDER "/run/ireko/nest" /* of the guests, inside a machine */

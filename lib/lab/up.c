@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "lab/cards.h"
 #include "lab/drives.h"
+#include "lab/frames.h"
 #include "lab/layer.h"
 #include "lab/network.h"
 #include "lab/record.h"
@@ -216,6 +217,26 @@ layer_of(Work *work, bool start)
     };
 }
 
+/* Has the machines that run send frames to each other. */
+static void
+prove_frames(Work *work)
+{
+    const IrekoFrames frames = {
+        .engine = ireko_engine_chosen(),
+        .folder = work->folder,
+        .lab = work->lab->name,
+        .nodes = work->lab->nodes,
+        .pace = ireko_layer_pace(work->accel, 1, 0),
+        .cancel_fd = work->run->cancel_fd,
+    };
+    g_autoptr(GPtrArray) changed = ireko_frames_prove(&frames, work->reports);
+    for (unsigned i = 0; i < changed->len; i++) {
+        g_autoptr(IrekoReport) report =
+            ireko_report_copy(g_hash_table_lookup(work->reports, changed->pdata[i]));
+        take_report(work, report);
+    }
+}
+
 /* Has the machines bring up, or only ask, theirs; then what the lab requires of them is proven. */
 static void
 run_layer(Work *work, bool start)
@@ -229,6 +250,8 @@ run_layer(Work *work, bool start)
     g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
     for (unsigned i = 0; i < proven->len; i++)
         take_report(work, proven->pdata[i]);
+    if (!work->run->no_frames)
+        prove_frames(work);
 }
 
 static bool

@@ -80,6 +80,15 @@ ireko_nest_prove_cards(IrekoReport *report,
                        const json_t *found,
                        const char *why_not);
 
+/* The check WHAT of the card DEVICE: of PROMISED frames, SEEN (numbers as texts) came; SEEN NULL:
+ * nobody can tell, and EVIDENCE says why. */
+IrekoCheck *
+ireko_nest_frames_check(const char *what,
+                        const char *device,
+                        const char *promised,
+                        const char *seen,
+                        const char *evidence);
+
 /* One entry of "machines" of ireko.nest/1; a new reference. */
 json_t *
 ireko_report_to_json(const IrekoReport *report);

@@ -114,6 +114,85 @@ def test_told(place):
     place.ireko("down", "two")
 
 
+KINDS = ("net.broadcast", "net.unicast", "net.foreign-mac", "net.mtu")
+
+
+def frames(nest):
+    """path -> {kind: (promised, seen)} and path -> {kind: evidence} of what did not come."""
+    counts, lost = {}, {}
+    for path, machine in by_path(nest).items():
+        checks = [check for check in machine["checks"] if check["what"] in KINDS]
+        counts[path] = {check["what"]: (check["promised"], check["seen"]) for check in checks}
+        lost[path] = {check["what"]: check["evidence"] for check in checks if not check["ok"]}
+    return counts, {path: words for path, words in lost.items() if words}
+
+
+def test_frames(place):
+    """up and verify send frames of four kinds between every pair, at every depth; ps does not."""
+    deep = Machine("host", Machine("inner", Machine("leaf", **CARDS), **CARDS), count=2, **CARDS)
+    lab = place.lab("one", deep, Machine("alone", **CARDS))
+    for words in (("up", lab), ("verify", "one")):
+        nest = place.nest(*words)
+        check_contract(nest)
+        counts, lost = frames(nest)
+        assert nest["ok"] and not lost, lost
+        assert len(counts) == 7 and all(
+            count == {kind: (6, 6) for kind in KINDS} for count in counts.values()), counts
+    assert not any(frames(place.nest("ps"))[0].values())
+    assert "foreign MAC" in place.ireko("verify", "one").stdout
+    place.ireko("down", "one")
+
+
+def test_no_frames(place):
+    """Who is alone on a network, or has no card, or no agent, sends nothing, and it is said."""
+    own = {"ireko.image": None, "scsi0:0.fileName": "own.img"}
+    lab = place.lab("one", Machine("own", **own, **CARDS), Machine("cardless"), Machine("alone", **CARDS),
+                    Machine("out", **OUT))
+    write(place.path("one", "own.img"), b"\0" * 4096)
+    nest = place.nest("up", lab)
+    counts, lost = frames(nest)
+    assert counts == {"own": {"net.unicast": (True, None)}, "cardless": {}, "alone": {}, "out": {}}, counts
+    assert "no agent inside" in lost["own"]["net.unicast"] and nest["ok"]
+    place.ireko("down", "one")
+
+
+EATERS = {"eats-foreign-mac": ["net.foreign-mac"], "eats-long": ["net.mtu"],
+          "eats-broadcast": ["net.broadcast"], "eats-all": list(KINDS)}
+
+
+def test_eaten(place, fault):
+    """A bridge inside a hypervisor that eats frames is named, for those it eats and no others"""
+    inner = Machine("inner", Machine("leaf", **CARDS), ireko__fake=fault, **CARDS)
+    nest = place.nest("up", place.lab("one", Machine("host", inner, **CARDS), Machine("peer", **CARDS)),
+                      expect=1)
+    counts, lost = frames(nest)
+    assert set(lost) == {"host", "peer", "host/inner/leaf"}, lost
+    for path in ("host", "peer"):
+        assert sorted(lost[path]) == sorted(EATERS[fault]), (path, lost[path])
+        for kind, words in lost[path].items():
+            assert words == ("from host/inner/leaf: seen at the port of leaf ethernet0 in host/inner, "
+                             "not at ethernet0 of host/inner: the bridge in host/inner ate it"), words
+            assert counts[path][kind] == (3, 2), counts[path]
+    for words in lost["host/inner/leaf"].values():
+        assert "from host:" in words and "the bridge in host/inner ate it" in words, words
+    place.ireko("down", "one")
+
+
+def test_dead_switch(place):
+    """verify says that a switch does not run, or knows nothing of a machine, and up mends both."""
+    lab = place.lab("one", hosts(2))
+    place.nest("up", lab)
+    kill(switches(place)["one/hostonly"])
+    nest = place.nest("verify", "one", expect=1)
+    counts, lost = frames(nest)
+    assert counts["host-1"]["net.unicast"] == (3, 1), counts  # its own guest's came
+    broken = [c for c in by_path(nest)["host-1/leaf"]["checks"] if not c["ok"]]
+    assert all("the lab's switch 'hostonly' does not run" in c["evidence"] and
+               "ireko up one" in c["fix"] for c in broken) and broken, broken
+    assert place.nest("up", lab)["ok"] and place.nest("verify", "one")["ok"]
+    place.ireko("down", "one")
+
+
 def test_networks(place):
     """VMware's numbers mean what they mean there; names stand for networks; each has its switch."""
     named = {"a": {"connectionType": "custom", "vnet": "/dev/vmnet1"},
@@ -186,5 +265,6 @@ def test_orphan(place):
 
 
 if __name__ == "__main__":
-    main([test_switch, test_addresses, test_told, test_networks, test_two_labs, test_killed, test_all_killed,
+    main([test_switch, test_addresses, test_told, test_frames, test_no_frames,
+          *((test_eaten, fault) for fault in EATERS), test_dead_switch, test_networks, test_two_labs, test_killed, test_all_killed,
           test_orphan], lambda: Place().fake("1"))

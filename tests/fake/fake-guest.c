@@ -20,6 +20,7 @@
 
 #include "base/file.h"
 #include "engine/process.h"
+#include "fake-net.h"
 #include "lab/serve.h"
 #include "machine/machine.h"
 
@@ -117,25 +118,6 @@ power_off(void *data, GError **error)
 {
     (void)data, (void)error;
     _exit(0);
-}
-
-/* Its cards have what they were given, as far as anybody can tell. */
-static json_t *
-have_cards(void *data, const json_t *order, int cancel_fd, GError **error)
-{
-    (void)data, (void)cancel_fd;
-    g_autoptr(GPtrArray) cards = ireko_cards_from_json(json_object_get(order, "cards"), error);
-    json_t *list = json_array();
-    for (unsigned i = 0; cards != NULL && i < cards->len; i++) {
-        const IrekoCard *card = cards->pdata[i];
-        g_autofree char *address = card->address != 0 ? ireko_address_print(card->address) : NULL;
-        if (!misbehaves("no-driver"))
-            json_array_append_new(list,
-                                  json_pack("{s:i,s:s,s:s,s:s?,s:i}", "card", (int)card->index,
-                                            "interface", "fake", "mac", card->mac, "address",
-                                            address, "prefix", (int)card->prefix));
-    }
-    return json_pack("{s:o}", "cards", list);
 }
 
 static bool
@@ -397,6 +379,7 @@ take_orders(int fd)
         memcpy(&link_fd, CMSG_DATA(header), sizeof link_fd);
         (void)dup3(link_fd, IREKO_PROCESS_FD_LINK + (int)index, O_CLOEXEC);
         (void)close(link_fd);
+        fake_net_relinked(index);
         len = 0;
     }
 }
@@ -531,9 +514,10 @@ main(int argc, char **argv)
     guest.server.path = misbehaves("wrong-path") ? "somebody/else" : g_intern_string(path);
     guest.server.folder = folder;
     guest.server.be = be_told;
+    guest.server.net = &fake_net;
+    fake_net_start(guest.fault);
     guest.handlers = ireko_server_handlers(&guest.server);
     guest.handlers.stop = power_off;
-    guest.handlers.network = have_cards;
     guest.run = misbehaves("dies-in-run") ? die_in_run : guest.handlers.run;
     guest.handlers.run = run_and_remember;
     if (has_word(argc, argv, "--from"))

@@ -39,7 +39,7 @@ OPEN = {
     "machine": ["machine/machine.h", "machine/address.h"],
     "host": ["host/exits.h", "host/facts.h", "host/survey.h", "host/verdict.h", "host/inner.h"],
     "nest": ["nest/nest.h"],
-    "lan": ["lan/lan.h", "lan/switch.h"],
+    "lan": ["lan/lan.h", "lan/switch.h", "lan/probe.h"],
     "qmp": ["qmp/qmp.h"],
     "engine": ["engine/engine.h", "engine/process.h", "engine/qemu/argv.h"],
     "convert": [],
