@@ -62,10 +62,17 @@ facts_of(IrekoServer *server, bool anew, GError **error)
     return g_atomic_rc_box_acquire(server->facts);
 }
 
+/* Where the path stands, as clang wants it for the atomic functions: they take no const. */
+static char **
+path_place(const IrekoServer *server)
+{
+    return (char **)(uintptr_t)&server->path;
+}
+
 static const char *
 path_of(const IrekoServer *server)
 {
-    return g_atomic_pointer_get(&server->path);
+    return g_atomic_pointer_get(path_place(server));
 }
 
 static const char *
@@ -234,7 +241,7 @@ take_identity(void *data, const json_t *order, GError **error)
     if (answer == NULL)
         return NULL;
     const char *path = json_string_value(json_object_get(order, "path"));
-    g_atomic_pointer_set(&server->path, (char *)(uintptr_t)g_intern_string(path));
+    g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)g_intern_string(path));
     return json_incref(answer);
 }
 
