@@ -13,14 +13,18 @@
  * out of a table goes through the next table or is checked against the RAM map; there is no third
  * way.
  *
- * What is kept (ireko_chain_keep): for each machine but the outermost where its pages that hold
- * tables are in RAM, in a direct-mapped array; a guest that makes them collide only makes it slow.
- * Pages of data are not kept, for they would push out those of tables.
+ * What is kept (ireko_chain_keep), in direct-mapped arrays, so that a guest that makes entries
+ * collide only makes it slow: of each table where its lowest tables are (kept.h), and of each
+ * machine but the outermost where its pages that hold tables are in RAM. Pages of data are not
+ * kept, for they would push out those of tables.
  *
  * With an access to be judged, a nested table judges reads of the tables above it as the hardware
  * makes them: AMD's as writes (APM 15.25.6), Intel's as reads, or as writes where EPTP bit 6 is set
  * (SDM vol. 3C 29.3.5).
  */
+#include <string.h>
+
+#include "xray/kept.h"
 #include "xray/parts.h"
 
 #define KEPT 1024 /* pages, a power of two */
@@ -34,7 +38,9 @@ typedef struct {
     IrekoChain *chain;
     unsigned machine;
     IrekoMemory memory; /* its physical memory, for walks: what is read counts for the query */
-    Kept *kept;         /* KEPT of them, or NULL */
+    /* what is kept, or NULL */
+    Kept *kept;        /* KEPT of them: where its pages are */
+    IrekoKept *lowest; /* of the table that translates its addresses; of machine 0 see own_lowest */
 } Space;
 
 struct IrekoChain {
@@ -46,7 +52,8 @@ struct IrekoChain {
     /* the query that is going on */
     GArray *steps;
     unsigned access, reads;
-    bool keep;
+    IrekoKept *own_lowest; /* kept of the table OWN, which is machine 0's */
+    IrekoTable own;
     /* what ended a translation below the walk that is going on; NONE: nothing did */
     IrekoCause cause;
     uint8_t table, level;
@@ -85,6 +92,13 @@ mark_steps(GArray *steps, guint first, size_t table)
     }
 }
 
+/* Whether what is kept may be used: it is no answer to who would be denied, or to what was read. */
+static bool
+may_use_kept(const IrekoChain *chain)
+{
+    return chain->access == 0 && chain->steps == NULL;
+}
+
 /* An address of machine J through nested table J. */
 static bool
 walk_nested(IrekoChain *chain, size_t j, uint64_t address, unsigned access, IrekoWalk *ret_walk)
@@ -92,8 +106,11 @@ walk_nested(IrekoChain *chain, size_t j, uint64_t address, unsigned access, Irek
     guint first = chain->steps != NULL ? chain->steps->len : 0;
     if (j + 1 == chain->n) /* RAM itself is not read through space_read(), which counts the rest */
         chain->reads += chain->nested[j].top;
-    bool there = ireko_walk_npa(&chain->nested[j], &chain->spaces[j + 1].memory,
-                                (IrekoNpa){address}, access, chain->steps, ret_walk);
+    const IrekoWalkOrder order = {.access = access,
+                                  .steps = chain->steps,
+                                  .kept = may_use_kept(chain) ? chain->spaces[j].lowest : NULL};
+    bool there =
+        ireko_walk(&chain->nested[j], &chain->spaces[j + 1].memory, address, &order, ret_walk);
     mark_steps(chain->steps, first, j + 1);
     return there || fails(chain, ret_walk->cause, j + 1,
                           ret_walk->denier != 0 ? ret_walk->denier : ret_walk->level);
@@ -145,7 +162,7 @@ space_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
 {
     Space *space = data;
     IrekoChain *chain = space->chain;
-    bool kept = space->kept != NULL && chain->access == 0 && chain->steps == NULL;
+    bool kept = space->kept != NULL && may_use_kept(chain);
     IrekoGpa there = at;
     if (++chain->reads > IREKO_CHAIN_READS_MAX)
         return fails(chain, IREKO_CAUSE_TOO_MANY_READS, 0, 0);
@@ -181,8 +198,11 @@ ireko_chain_new(const IrekoMemory *memory,
 static void
 drop_kept(IrekoChain *chain)
 {
-    for (size_t i = 0; i < chain->n; i++)
+    g_clear_pointer(&chain->own_lowest, g_free);
+    for (size_t i = 0; i < chain->n; i++) {
         g_clear_pointer(&chain->spaces[i].kept, g_free);
+        g_clear_pointer(&chain->spaces[i].lowest, g_free);
+    }
 }
 
 void
@@ -199,8 +219,13 @@ void
 ireko_chain_keep(IrekoChain *chain, bool on)
 {
     drop_kept(chain);
-    for (size_t i = 0; i < chain->n && on; i++)
+    if (!on)
+        return;
+    chain->own_lowest = g_new0(IrekoKept, IREKO_KEPT);
+    for (size_t i = 0; i < chain->n; i++) {
         chain->spaces[i].kept = g_new0(Kept, KEPT);
+        chain->spaces[i].lowest = g_new0(IrekoKept, IREKO_KEPT);
+    }
 }
 
 const IrekoMemory *
@@ -260,6 +285,24 @@ clear_way(IrekoWay *way)
     way->gpa.at = way->offset.at = 0;
 }
 
+/* What is kept of OWN, and nothing of another table; NULL where nothing is to be used. */
+static IrekoKept *
+own_lowest(IrekoChain *chain, const IrekoTable *own)
+{
+    const IrekoTable *last = &chain->own;
+    if (chain->own_lowest == NULL || !may_use_kept(chain))
+        return NULL;
+    bool same = own->root.at == last->root.at && own->paging == last->paging &&
+                own->table_mask == last->table_mask && own->nx == last->nx &&
+                own->levels[IREKO_LEVEL_PD].large == last->levels[IREKO_LEVEL_PD].large &&
+                own->levels[IREKO_LEVEL_PDPT].large == last->levels[IREKO_LEVEL_PDPT].large;
+    if (!same) {
+        memset(chain->own_lowest, 0, IREKO_KEPT * sizeof *chain->own_lowest);
+        chain->own = *own;
+    }
+    return chain->own_lowest;
+}
+
 bool
 ireko_chain_gva(IrekoChain *chain,
                 const IrekoTable *own,
@@ -271,7 +314,8 @@ ireko_chain_gva(IrekoChain *chain,
     IrekoWalk walk;
     clear_way(ret_way);
     begin(chain, access, steps);
-    if (!ireko_walk_gva(own, &chain->spaces[0].memory, address, access, steps, &walk)) {
+    const IrekoWalkOrder order = {.access = access, .steps = steps, .kept = own_lowest(chain, own)};
+    if (!ireko_walk(own, &chain->spaces[0].memory, address.at, &order, &walk)) {
         (void)fails(chain, walk.cause, 0, walk.denier != 0 ? walk.denier : walk.level);
         return stops(chain, ret_way);
     }

@@ -25,9 +25,9 @@ void
 ireko_chain_free(IrekoChain *chain);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoChain, ireko_chain_free)
 
-/* The answers of nested tables are kept, for memory that does not change: 4 KiB pages, some
- * thousands per machine. To begin with nothing is kept; ON again forgets what was. Walks that judge
- * an access or record steps read everything all the same. */
+/* Where tables are is kept, for memory that does not change: some tens of KiB per machine. To begin
+ * with nothing is kept; ON again forgets what was. Walks that judge an access or record steps read
+ * everything all the same. */
 void
 ireko_chain_keep(IrekoChain *chain, bool on);
 

@@ -14,6 +14,7 @@
  * one too.
  */
 #include "xray/entry.h"
+#include "xray/kept.h"
 #include "xray/parts.h"
 
 #define WRITE        2u
@@ -32,11 +33,13 @@
      IREKO_RIGHT_USER_FETCH)
 #define ACCESS_KINDS (IREKO_ACCESS_READ | IREKO_ACCESS_WRITE | IREKO_ACCESS_FETCH)
 
-/* What the entries have together, and each of them. */
+/* A walk on its way down. */
 typedef struct {
-    IrekoEntrySum sum;
+    unsigned level;    /* of the entry that is read next, */
+    uint64_t table_at; /* and of the table it is in */
+    IrekoEntrySum sum; /* of the entries above */
     uint64_t raw[IREKO_LEVELS];
-} Entries;
+} Descent;
 
 static bool
 ends(IrekoWalk *walk, IrekoCause cause)
@@ -97,11 +100,11 @@ denied(const IrekoTable *table, unsigned rights, unsigned access, unsigned *ret_
 
 /* The outermost level whose entry alone lacks RIGHT. */
 static uint8_t
-denier_of(const IrekoTable *table, const Entries *entries, unsigned lowest, unsigned right)
+denier_of(const IrekoTable *table, const Descent *descent, unsigned lowest, unsigned right)
 {
     for (unsigned level = table->top; level > lowest; level--) {
         IrekoEntrySum alone = {.all = UINT64_MAX};
-        ireko_entry_add(table, level, entries->raw[level], &alone);
+        ireko_entry_add(table, level, descent->raw[level], &alone);
         if ((ireko_entry_rights(table, &alone) & right) == 0)
             return (uint8_t)level;
     }
@@ -110,7 +113,7 @@ denier_of(const IrekoTable *table, const Entries *entries, unsigned lowest, unsi
 
 /* What is right in the rights: WALK has found its page. */
 static bool
-judge(const IrekoTable *table, const Entries *entries, unsigned access, IrekoWalk *walk)
+judge(const IrekoTable *table, const Descent *descent, unsigned access, IrekoWalk *walk)
 {
     unsigned right = 0;
     if ((access & ACCESS_KINDS) == 0)
@@ -120,7 +123,7 @@ judge(const IrekoTable *table, const Entries *entries, unsigned access, IrekoWal
         return true;
     walk->denier = walk->cause == IREKO_CAUSE_SUPERVISOR_DENIED
                        ? walk->level
-                       : denier_of(table, entries, walk->level, right);
+                       : denier_of(table, descent, walk->level, right);
     return false;
 }
 
@@ -160,57 +163,85 @@ record(GArray *steps, const IrekoStep *step)
         g_array_append_val(steps, *step);
 }
 
+/* Reads the entry of DESCENT's level for ADDRESS and records it. */
 static bool
-descend(const IrekoTable *table,
-        const IrekoMemory *memory,
-        uint64_t address,
-        Entries *entries,
-        GArray *steps,
-        IrekoWalk *walk)
+read_entry(const IrekoTable *table,
+           const IrekoMemory *memory,
+           uint64_t address,
+           const Descent *descent,
+           GArray *steps,
+           uint64_t *ret_raw)
 {
-    uint64_t table_at = table->root.at;
-    entries->sum = (IrekoEntrySum){.all = UINT64_MAX};
-    for (unsigned n = table->top; n > 0; n--) {
-        const IrekoTableLevel *level = &table->levels[n];
-        IrekoGpa at = {table_at +
-                       (address >> level->shift & level->index_mask) * table->entry_bytes};
-        uint64_t raw = 0; /* little-endian, and where an entry has 4 bytes the upper half stays 0 */
-        walk->level = (uint8_t)n;
-        if (!ireko_memory_entry(memory, at, &raw, table->entry_bytes)) {
-            record(steps, &(IrekoStep){.entry_at = at, .level = (uint8_t)n, .unread = true});
-            return ends(walk, IREKO_CAUSE_NOT_RAM);
-        }
-        raw = GUINT64_FROM_LE(raw);
-        bool page = ireko_entry_is_page(table, n, raw);
+    const IrekoTableLevel *level = &table->levels[descent->level];
+    uint64_t index = address >> level->shift & level->index_mask;
+    IrekoGpa at = {descent->table_at + index * table->entry_bytes};
+    uint64_t raw = 0; /* little-endian, and where an entry has 4 bytes the upper half stays 0 */
+    bool there = ireko_memory_entry(memory, at, &raw, table->entry_bytes);
+    *ret_raw = GUINT64_FROM_LE(raw);
+    if (steps != NULL) {
+        bool page = there && ireko_entry_is_page(table, descent->level, *ret_raw);
         record(steps, &(IrekoStep){.entry_at = at,
-                                   .raw = raw,
+                                   .raw = there ? *ret_raw : 0,
                                    .page_bytes = page ? (uint64_t)1 << level->shift : 0,
-                                   .level = (uint8_t)n});
-        walk->raw = entries->raw[n] = raw;
-        IrekoCause cause = ireko_entry_cause(table, n, raw, page);
-        if (cause != IREKO_CAUSE_NONE)
-            return ends(walk, cause);
-        ireko_entry_add(table, n, raw, &entries->sum);
-        if (page) {
-            ireko_entry_lands(table, n, raw, &entries->sum, walk);
-            walk->at.at |= address & (walk->page_bytes - 1);
-            return true;
-        }
-        table_at = raw & table->table_mask;
+                                   .level = (uint8_t)descent->level,
+                                   .unread = !there});
     }
-    g_assert_not_reached(); /* at the PT's level an entry is a page or ends the walk */
+    return there;
 }
 
 static bool
-walk_table(const IrekoTable *table,
+go_down(const IrekoTable *table,
+        const IrekoMemory *memory,
+        uint64_t address,
+        Descent *descent,
+        const IrekoWalkOrder *order,
+        IrekoWalk *walk)
+{
+    for (;; descent->level--) {
+        unsigned level = descent->level;
+        uint64_t raw = 0;
+        walk->level = (uint8_t)level;
+        if (!read_entry(table, memory, address, descent, order->steps, &raw))
+            return ends(walk, IREKO_CAUSE_NOT_RAM);
+        bool page = ireko_entry_is_page(table, level, raw);
+        walk->raw = descent->raw[level] = raw;
+        IrekoCause cause = ireko_entry_cause(table, level, raw, page);
+        if (cause != IREKO_CAUSE_NONE)
+            return ends(walk, cause);
+        ireko_entry_add(table, level, raw, &descent->sum);
+        if (page) { /* at the PT's level at the latest */
+            ireko_entry_lands(table, level, raw, &descent->sum, walk);
+            walk->at.at |= address & (walk->page_bytes - 1);
+            return judge(table, descent, order->access, walk);
+        }
+        descent->table_at = raw & table->table_mask;
+        if (level == IREKO_LEVEL_PD && order->kept != NULL)
+            ireko_kept_put(table, address, descent->table_at, &descent->sum, order->kept);
+    }
+}
+
+/* Why ADDRESS is none that TABLE could translate. */
+static IrekoCause
+address_cause(const IrekoTable *table, uint64_t address)
+{
+    if (table->nested || table->width == 32)
+        return address >> table->width != 0 ? IREKO_CAUSE_TOO_WIDE : IREKO_CAUSE_NONE;
+    uint64_t sign = address >> (table->width - 1);
+    bool canonical = sign == 0 || sign == UINT64_MAX >> (table->width - 1);
+    return canonical ? IREKO_CAUSE_NONE : IREKO_CAUSE_NOT_CANONICAL;
+}
+
+bool
+ireko_walk(const IrekoTable *table,
            const IrekoMemory *memory,
            uint64_t address,
-           unsigned access,
-           GArray *steps,
+           const IrekoWalkOrder *order,
            IrekoWalk *ret_walk)
 {
-    Entries entries;
-    *ret_walk = (IrekoWalk){.cause = IREKO_CAUSE_NONE};
+    Descent descent;
+    *ret_walk = (IrekoWalk){.cause = address_cause(table, address)};
+    if (ret_walk->cause != IREKO_CAUSE_NONE)
+        return false;
     if (table->bad_root)
         return ends(ret_walk, IREKO_CAUSE_BAD_ROOT);
     if (table->top == 0) {
@@ -218,8 +249,12 @@ walk_table(const IrekoTable *table,
         ret_walk->rights = EVERY_RIGHT;
         return true;
     }
-    return descend(table, memory, address, &entries, steps, ret_walk) &&
-           judge(table, &entries, access, ret_walk);
+    const IrekoKept *kept =
+        order->kept != NULL ? ireko_kept_get(table, address, order->kept) : NULL;
+    descent.level = kept != NULL ? IREKO_LEVEL_PT : table->top;
+    descent.table_at = kept != NULL ? kept->table_at : table->root.at;
+    descent.sum = kept != NULL ? kept->sum : (IrekoEntrySum){.all = UINT64_MAX};
+    return go_down(table, memory, address, &descent, order, ret_walk);
 }
 
 bool
@@ -230,13 +265,8 @@ ireko_walk_gva(const IrekoTable *table,
                GArray *steps,
                IrekoWalk *ret_walk)
 {
-    uint64_t above = address.at >> (table->width - 1);
-    if (table->width > 32 ? above != 0 && above != UINT64_MAX >> (table->width - 1) : above > 1) {
-        *ret_walk = (IrekoWalk){.cause = table->width > 32 ? IREKO_CAUSE_NOT_CANONICAL
-                                                           : IREKO_CAUSE_TOO_WIDE};
-        return false;
-    }
-    return walk_table(table, memory, address.at, access, steps, ret_walk);
+    const IrekoWalkOrder order = {.access = access, .steps = steps};
+    return ireko_walk(table, memory, address.at, &order, ret_walk);
 }
 
 bool
@@ -247,11 +277,8 @@ ireko_walk_npa(const IrekoTable *table,
                GArray *steps,
                IrekoWalk *ret_walk)
 {
-    if (address.at >> table->width != 0) {
-        *ret_walk = (IrekoWalk){.cause = IREKO_CAUSE_TOO_WIDE};
-        return false;
-    }
-    return walk_table(table, memory, address.at, access, steps, ret_walk);
+    const IrekoWalkOrder order = {.access = access, .steps = steps};
+    return ireko_walk(table, memory, address.at, &order, ret_walk);
 }
 
 const char *

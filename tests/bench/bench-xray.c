@@ -1,13 +1,14 @@
 /* bench-xray - how many addresses a second are translated, and how long a map takes.
  *
- *     bench-xray [ROUNDS]
+ * For each line that it reads it measures once and prints ten numbers: addresses a second, warm and
+ * cold, of one table (L1 virtual to L1 physical), and to file offsets of L1's, L2's and L3's; then
+ * the milliseconds that the map of L3's nested and that of its own table take. scripts/bench asks.
  *
  * The RAM is a memory file of 2 GiB, mapped shared as QEMU's is, with tables as Linux and KVM build
  * them at their worst: pages of 4 KiB throughout, in no order. A machine has 2048, 1024 and 256 MiB
  * as in the workshop. Addresses are random. Warm: 1,000 of them over and over. Cold: every page of
- * the machine once, in random order, after 128 MiB of something else have gone through the CPU's
- * caches; with nothing kept of nested tables but what this very pass finds. Of the rounds the
- * median counts; making the tables does not. */
+ * the machine once, in random order, the file newly mapped and 128 MiB of something else gone
+ * through the CPU's caches; with nothing kept of nested tables but what this very pass finds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,37 +154,16 @@ make_cold(Bench *bench)
         printf("nothing was swept\n");
 }
 
-static int
-by_size(gconstpointer a, gconstpointer b)
-{
-    double left = *(const double *)a, right = *(const double *)b;
-    return left < right ? -1 : left > right;
-}
-
 static void
-print_spread(const char *what, double *values, size_t n, const char *unit)
-{
-    qsort(values, n, sizeof *values, by_size);
-    printf("%s: %.3g (%.3g to %.3g) %s\n", what, values[n / 2], values[0], values[n - 1], unit);
-}
-
-static void
-measure_walks(Bench *bench, const char *what, size_t depth, bool single, size_t rounds)
+measure_walks(Bench *bench, size_t depth, bool single)
 {
     const Layer *layer = &bench->layers[depth];
-    g_autofree double *warm = g_new(double, rounds), *cold = g_new(double, rounds);
-    for (size_t round = 0; round < rounds; round++) {
-        ireko_chain_keep(layer->chain, true);
-        (void)rate_of(bench, layer, WARM, 1, single);
-        warm[round] = rate_of(bench, layer, WARM, 200, single);
-        ireko_chain_keep(layer->chain, true);
-        make_cold(bench);
-        cold[round] = rate_of(bench, layer, layer->pages, 1, single);
-    }
-    g_autofree char *warmly = g_strconcat(what, ", warm", NULL);
-    g_autofree char *coldly = g_strconcat(what, ", cold", NULL);
-    print_spread(warmly, warm, rounds, "a second");
-    print_spread(coldly, cold, rounds, "a second");
+    ireko_chain_keep(layer->chain, true);
+    (void)rate_of(bench, layer, WARM, 1, single);
+    printf("%.0f ", rate_of(bench, layer, WARM, 200, single));
+    ireko_chain_keep(layer->chain, true);
+    make_cold(bench);
+    printf("%.0f ", rate_of(bench, layer, layer->pages, 1, single));
 }
 
 static bool
@@ -194,36 +174,32 @@ count_run(void *data, const IrekoRun *run)
 }
 
 static void
-measure_map(
-    Bench *bench, const char *what, IrekoChain *builder, const IrekoTable *table, size_t rounds)
+measure_map(Bench *bench, IrekoChain *builder, const IrekoTable *table)
 {
-    g_autofree double *times = g_new(double, rounds);
+    IrekoMapEnd end;
     uint64_t pages = 0;
-    for (size_t round = 0; round < rounds; round++) {
-        IrekoMapEnd end;
-        pages = 0;
-        ireko_chain_keep(builder, true);
-        make_cold(bench);
-        double began = seconds_now();
-        (void)ireko_map(builder, table, count_run, &pages, &end);
-        times[round] = (seconds_now() - began) * 1000;
-    }
-    g_autofree char *label = g_strdup_printf("%s, %" G_GUINT64_FORMAT " pages", what, pages);
-    print_spread(label, times, rounds, "ms");
+    ireko_chain_keep(builder, true);
+    make_cold(bench);
+    double began = seconds_now();
+    (void)ireko_map(builder, table, count_run, &pages, &end);
+    printf("%.2f ", (seconds_now() - began) * 1000);
+    if (pages < bench->layers[DEPTHS - 1].pages)
+        g_error("a map of %" G_GUINT64_FORMAT " pages", pages);
 }
 
 int
-main(int argc, char **argv)
+main(void)
 {
-    size_t rounds = argc > 1 ? (size_t)MAX(1, atoi(argv[1])) : 5;
+    char line[16];
     Bench *bench = bench_new();
-    measure_walks(bench, "one table, L1 virtual to L1 physical", 0, true, rounds);
-    measure_walks(bench, "L1 virtual to file offset", 0, false, rounds);
-    measure_walks(bench, "L2 virtual to file offset", 1, false, rounds);
-    measure_walks(bench, "L3 virtual to file offset", 2, false, rounds);
-    measure_map(bench, "map of L3's nested table", bench->layers[1].chain, &bench->nested[0],
-                rounds);
-    measure_map(bench, "map of L3's own table", bench->layers[2].chain, &bench->layers[2].own,
-                rounds);
+    while (fgets(line, sizeof line, stdin) != NULL) {
+        measure_walks(bench, 0, true);
+        for (size_t depth = 0; depth < DEPTHS; depth++)
+            measure_walks(bench, depth, false);
+        measure_map(bench, bench->layers[1].chain, &bench->nested[0]);
+        measure_map(bench, bench->layers[2].chain, &bench->layers[2].own);
+        printf("\n");
+        (void)fflush(stdout);
+    }
     return 0;
 }

@@ -94,6 +94,43 @@ test_an_address_lands_where_all_tables_say(void)
     }
 }
 
+/* ---- what is kept ---- */
+
+static uint64_t
+outermost_of(Nest *nest, const IrekoTable *own)
+{
+    IrekoWay way;
+    g_assert_true(ireko_chain_gva(nest->chain, own, (IrekoGva){0x400000}, 0, NULL, &way));
+    return way.gpa.at;
+}
+
+static void
+test_what_is_kept_is_of_its_own_table_and_forgotten(void)
+{
+    static const IrekoPaging pagings[] = {IREKO_PAGING_4};
+    g_autoptr(GRand) random = g_rand_new_with_seed(4);
+    g_autoptr(Nest) nest = nest_new(random, pagings, 1);
+    Machine *inner = nest->machines[1];
+    uint64_t pages[3];
+    for (size_t i = 0; i < G_N_ELEMENTS(pages); i++)
+        pages[i] = machine_take(inner);
+    IrekoTable one = table_new(inner, IREKO_PAGING_4, false);
+    IrekoTable other = table_new(inner, IREKO_PAGING_4, false);
+    table_map(inner, &one, 0x400000, pages[0], 1, T_ALL);
+    table_map(inner, &other, 0x400000, pages[1], 1, T_ALL);
+    ireko_chain_keep(nest->chain, true);
+    for (int i = 0; i < 3; i++) { /* as a kernel changes from one process to the other and back */
+        g_assert_cmphex(outermost_of(nest, &one), ==, machine_outermost(inner, pages[0]));
+        g_assert_cmphex(outermost_of(nest, &other), ==, machine_outermost(inner, pages[1]));
+    }
+
+    uint64_t pt = machine_take(inner); /* another PT, which has another page there */
+    machine_set(inner, pt, pages[2] | T_ALL, 8);
+    machine_set(inner, table_entry(inner, &other, 0x400000, 2), pt | T_ALL, 8);
+    ireko_chain_keep(nest->chain, true);
+    g_assert_cmphex(outermost_of(nest, &other), ==, machine_outermost(inner, pages[2]));
+}
+
 /* ---- who ended it ---- */
 
 /* In a machine two deep a page at 0x400000 is mapped; then one entry on its way is changed: the one
@@ -306,6 +343,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/chain/an-address-lands-where-all-tables-say",
                     test_an_address_lands_where_all_tables_say);
+    g_test_add_func("/chain/what-is-kept-is-of-its-own-table-and-forgotten",
+                    test_what_is_kept_is_of_its_own_table_and_forgotten);
     g_test_add_func("/chain/a-way-that-ends-names-the-table-that-ended-it",
                     test_a_way_that_ends_names_the_table_that_ended_it);
     g_test_add_func("/chain/ept-lets-tables-be-read-only-without-dirty-bits",
