@@ -62,7 +62,7 @@ fill_guest(IrekoBox *box, const IrekoSource *source, size_t guest)
 {
     size_t n = 0;
     const IrekoGuest *guests = ireko_findings_guests(source->findings, &n);
-    g_autoptr(IrekoChain) builder = ireko_within_chain(source, guests[guest].builder);
+    g_autoptr(IrekoChain) builder = ireko_within_chain(source, guests[guest].parent);
     IrekoMapSum sum = ireko_map_sum(builder, &guests[guest].nested, true);
     box->taken = sum.taken_bytes;
     box->small = sum.by_level[IREKO_LEVEL_PT];

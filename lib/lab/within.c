@@ -220,7 +220,7 @@ claims(const IrekoSource *source,
     IrekoMemory memory;
     if (!ireko_capture_scan(source->capture, &memory, NULL))
         return false;
-    g_autoptr(IrekoChain) builder = ireko_within_chain(source, guests[guest].builder);
+    g_autoptr(IrekoChain) builder = ireko_within_chain(source, guests[guest].parent);
     Claim claim = {.memory = &memory, .node = node, .parent = parent};
     IrekoMapEnd end;
     if (builder != NULL)
@@ -461,7 +461,7 @@ ireko_within_around(const IrekoFindings *findings, size_t guest)
     size_t n = 0;
     const IrekoGuest *guests = findings != NULL ? ireko_findings_guests(findings, &n) : NULL;
     while (guest < n && around.n < IREKO_CHAIN_NESTED_MAX) {
-        size_t builder = guests[guest].builder;
+        size_t builder = guests[guest].parent;
         bool ept = guests[guest].nested.paging == IREKO_PAGING_EPT4 ||
                    guests[guest].nested.paging == IREKO_PAGING_EPT5;
         around.layers[around.n] = builder < n ? guests[builder].depth + 1 : 1;
@@ -480,7 +480,7 @@ ireko_within_chain(const IrekoSource *source, size_t guest)
         source->findings != NULL ? ireko_findings_guests(source->findings, &count) : NULL;
     while (guest < count && n < IREKO_CHAIN_NESTED_MAX) {
         nested[n++] = guests[guest].nested;
-        guest = guests[guest].builder;
+        guest = guests[guest].parent;
     }
     return ireko_chain_new(source->memory, &source->capture->map, nested, n);
 }

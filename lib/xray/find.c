@@ -43,7 +43,7 @@ ireko_find_chain(const IrekoFindings *findings, const IrekoTable *table, size_t 
         if (n == IREKO_CHAIN_NESTED_MAX)
             return NULL;
         tables[n++] = guest->nested;
-        owner = guest->builder;
+        owner = guest->parent;
     }
     IrekoChain *chain = ireko_chain_new(findings->memory, findings->map, tables, n);
     ireko_chain_keep(chain, true);
@@ -51,20 +51,18 @@ ireko_find_chain(const IrekoFindings *findings, const IrekoTable *table, size_t 
 }
 
 static bool
-add_guest(IrekoFindLayer *layer, IrekoFindGroup *group, size_t parent)
+add_guest(IrekoFindLayer *layer, IrekoFindGroup *group)
 {
     GArray *guests = layer->findings->guests;
     if (guests->len >= IREKO_FIND_GUESTS_MAX) {
         layer->findings->cut = true;
         return false;
     }
+    size_t parent = layer->owner;
     unsigned depth =
         parent == IREKO_FIND_OUTERMOST ? 1 : g_array_index(guests, IrekoGuest, parent).depth + 1;
-    IrekoGuest guest = {.parent = parent,
-                        .depth = depth,
-                        .builder = layer->owner,
-                        .nested = group->table,
-                        .bytes = group->bytes};
+    IrekoGuest guest = {
+        .parent = parent, .depth = depth, .nested = group->table, .bytes = group->bytes};
     group->guest = guests->len;
     g_array_append_val(guests, guest);
     return true;
@@ -119,17 +117,13 @@ look_into(Descent *descent, size_t owner, GArray *members);
 
 /* What lies in the guest of GROUP. */
 static void
-descend(Descent *descent, const IrekoFindLayer *layer, const IrekoFindGroup *group)
+descend(Descent *descent, const IrekoFindGroup *group)
 {
     g_autoptr(GArray) members = g_array_new(FALSE, FALSE, sizeof(IrekoFindMember));
     for (guint i = 0; i < group->inside->len; i++) {
         const IrekoFindInside *inside = &g_array_index(group->inside, IrekoFindInside, i);
-        for (guint j = 0; j < layer->members->len; j++) {
-            const IrekoFindMember *outer = ireko_find_member(layer, j);
-            IrekoFindMember member = {.found = inside->found, .at = inside->at};
-            if (outer->found == inside->found && !outer->is_valid)
-                g_array_append_val(members, member);
-        }
+        IrekoFindMember member = {.found = inside->found, .at = inside->at};
+        g_array_append_val(members, member);
     }
     look_into(descent, group->guest, members);
 }
@@ -148,7 +142,7 @@ look_into(Descent *descent, size_t owner, GArray *members)
     for (guint i = 0; i < groups->len; i++) {
         IrekoFindGroup *group = g_ptr_array_index(groups, i);
         if (group->is_valid && group->within == SIZE_MAX)
-            (void)add_guest(&layer, group, owner);
+            (void)add_guest(&layer, group);
     }
     for (guint i = 0; i < members->len; i++)
         settle(&layer, ireko_find_member(&layer, i));
@@ -157,7 +151,7 @@ look_into(Descent *descent, size_t owner, GArray *members)
         if (group->is_valid && group->within != SIZE_MAX)
             put_aside(descent, &layer, i);
         else if (group->guest != IREKO_FIND_OUTERMOST)
-            descend(descent, &layer, group);
+            descend(descent, group);
     }
 }
 
@@ -209,7 +203,7 @@ pair_shadows(Descent *descent)
     for (guint i = 0; i < descent->shadows->len; i++) {
         const Shadow *shadow = &g_array_index(descent->shadows, Shadow, i);
         for (size_t guest = 0; guest < findings->guests->len; guest++) {
-            if (guest == shadow->within || !is_inside(findings, guest, shadow->within) ||
+            if (!is_inside(findings, guest, shadow->within) ||
                 !ireko_find_is_same(findings, shadow->group, guest))
                 continue;
             pair(findings, shadow, guest);

@@ -46,9 +46,7 @@ typedef struct {
 typedef struct {
     size_t parent;     /* the guest whose hypervisor runs it, or .._OUTERMOST */
     unsigned depth;    /* 1: a guest of the machine itself */
-    size_t builder;    /* whose memory has NESTED: the parent; one further out where only the
-                        * table is known by which that one shadows it */
-    IrekoTable nested; /* its physical addresses to the builder's */
+    IrekoTable nested; /* its physical addresses to the parent's */
     uint64_t bytes;    /* of RAM that it maps */
 } IrekoGuest;
 

@@ -69,7 +69,7 @@ compare(const IrekoMemory *memory,
     IrekoTable table = guests[0].nested; /* of the same hypervisor, so of the same form */
     table.root.at = control->control.nested_root & table.table_mask;
     g_autoptr(IrekoChain) shadow = ireko_chain_new(memory, map, &table, 1);
-    g_autoptr(IrekoChain) builder = ireko_findings_chain(findings, guest->builder);
+    g_autoptr(IrekoChain) builder = ireko_findings_chain(findings, guest->parent);
     Compared compared = {.shadow = shadow};
     IrekoMapEnd end;
     (void)ireko_map(builder, &guest->nested, compare_run, &compared, &end);

@@ -75,9 +75,9 @@ is_in_guest(const IrekoFindings *findings,
             const IrekoMemory *memory,
             const IrekoRamMap *map)
 {
-    g_autoptr(IrekoChain) builder = guest->builder == IREKO_FIND_OUTERMOST
+    g_autoptr(IrekoChain) builder = guest->parent == IREKO_FIND_OUTERMOST
                                         ? ireko_chain_new(memory, map, NULL, 0)
-                                        : ireko_findings_chain(findings, guest->builder);
+                                        : ireko_findings_chain(findings, guest->parent);
     Search wanted = {.gpa = gpa.at};
     IrekoMapEnd end;
     (void)ireko_map(builder, &guest->nested, search, &wanted, &end);
@@ -112,7 +112,7 @@ check(const IrekoFindings *findings,
                   (leads(chain, &found->control, found->control.gdt_base) &&
                    leads(chain, &found->control, found->control.idt_base)));
     for (size_t i = 0; i < n; i++) {
-        if (guests[i].builder == found->owner)
+        if (guests[i].parent == found->owner)
             g_assert_false(is_in_guest(findings, &guests[i], found->gpa, memory, map));
     }
 }

@@ -339,6 +339,50 @@ test_self(void)
     g_assert_cmpint(found_at(&seen, decoy)->trust, ==, IREKO_FIND_UNCONFIRMED);
 }
 
+/* A decoy whose nested table maps all of the guest, and itself, and another control block. */
+static void
+test_given_away(void)
+{
+    g_auto(Pair) pair = pair_new();
+    Guest other = guest_in(pair.l1, IREKO_PAGING_4, IREKO_PAGING_4);
+    IrekoTable forged = shadow_of(pair.l1, &other);
+    uint64_t decoy = machine_take(pair.l1);
+    put_vmcb(pair.l1, decoy, &other, forged.root.at, 1);
+    table_map(pair.l1, &forged, 3 * MIB, decoy, 1, T_ALL);
+    table_map(pair.l1, &forged, 3 * MIB + PAGE, pair.vmcb, 1, T_ALL);
+    g_auto(Look) seen = {0};
+    look(&seen, pair.l1, 0);
+    g_assert_cmpuint(seen.n_guests, ==, 1);
+    check(&seen, pair.vmcb, IREKO_FIND_CONFIRMED, IREKO_DOUBT_NONE);
+    check(&seen, decoy, IREKO_FIND_UNCONFIRMED, IREKO_DOUBT_GIVEN_AWAY);
+    machine_free(other.machine);
+}
+
+static void
+test_broken_table(void)
+{
+    g_auto(Pair) pair = pair_new();
+    set(pair.l1, pair.l2.machine->nested.root.at, 511 * 8, 0x7000 | T_PS | T_ALL, 8);
+    g_auto(Look) seen = {0};
+    look(&seen, pair.l1, 0);
+    g_assert_cmpuint(seen.n_guests, ==, 0);
+    check(&seen, pair.vmcb, IREKO_FIND_UNCONFIRMED, IREKO_DOUBT_TABLE_BROKEN);
+}
+
+static void
+test_large_page(void)
+{
+    g_auto(Pair) pair = pair_new();
+    table_map(pair.l1, &pair.l2.machine->nested, 8 * MIB, 12 * MIB, 2, T_ALL | T_PS);
+    put_vmcb(pair.l1, 12 * MIB + 5 * PAGE, &pair.l2, 8 * MIB, 0);
+    g_auto(Look) seen = {0};
+    look(&seen, pair.l1, 0);
+    check(&seen, pair.vmcb, IREKO_FIND_CONFIRMED, IREKO_DOUBT_NONE);
+    const IrekoFound *inner = found_at(&seen, 12 * MIB + 5 * PAGE);
+    g_assert_cmpuint(inner->owner, ==, 0);
+    g_assert_cmphex(inner->at, ==, 8 * MIB + 5 * PAGE);
+}
+
 static void
 test_copy_in_guest(void)
 {
@@ -461,12 +505,13 @@ test_private_vmcs(void)
 {
     g_autoptr(Machine) l1 = machine_new(RAM, NULL);
     Guest l2 = guest_in(l1, IREKO_PAGING_EPT4, IREKO_PAGING_4);
-    uint64_t page = machine_take(l1), none = machine_take(l1);
-    for (unsigned i = 0; i < 2; i++) {
-        set(l1, i == 0 ? page : none, 0, 0x12, 4);
-        set(l1, i == 0 ? page : none, 0x2c0, UINT64_MAX, 8);
-        set(l1, i == 0 ? page : none, 0x310, (i == 0 ? l2.machine->nested.root.at : 0x8000) | 0x5e,
-            8);
+    uint64_t root = l2.machine->nested.root.at, page = 0;
+    static const bool has[][2] = {{false, true}, {true, false}, {true, true}}; /* EPT, link */
+    for (size_t i = 0; i < G_N_ELEMENTS(has); i++) {
+        page = machine_take(l1);
+        set(l1, page, 0, 0x12, 4);
+        set(l1, page, 0x2c0, has[i][1] ? UINT64_MAX : 0, 8);
+        set(l1, page, 0x310, (has[i][0] ? root : 0x8000) | 0x5e, 8);
     }
     g_auto(Look) seen = {0};
     look(&seen, l1, 0);
@@ -512,6 +557,9 @@ main(int argc, char **argv)
         g_test_add_data_func(path, GSIZE_TO_POINTER(i), test_decoy);
     }
     g_test_add_func("/find/a-decoy-is-told/a-table-of-itself", test_self);
+    g_test_add_func("/find/a-decoy-is-told/it-gives-itself-to-its-guest", test_given_away);
+    g_test_add_func("/find/a-decoy-is-told/a-table-with-a-reserved-bit", test_broken_table);
+    g_test_add_func("/find/what-lies-in-a-large-page-has-its-address", test_large_page);
     g_test_add_func("/find/a-copy-in-a-guest-is-that-guests", test_copy_in_guest);
     g_test_add_func("/find/a-forged-one-is-confirmed-in-no-case", test_forged);
     g_test_add_func("/find/a-forged-one-does-not-hide-others", test_forged_about_another);

@@ -475,6 +475,22 @@ test_described(gconstpointer data)
 }
 
 static void
+test_early_end(void)
+{
+    Maker maker;
+    begin(&maker);
+    put_vcpu(&maker, 0, true, 0);
+    end_device(&maker, NULL);
+    put(&maker, 0, 1); /* the end, and then one more device */
+    put_vcpu(&maker, 1, true, 0);
+    end_device(&maker, NULL);
+    g_autoptr(GByteArray) bytes = end(&maker);
+    g_autoptr(GError) error = NULL;
+    g_assert_null(ireko_stream_read(bytes->data, bytes->len, &error));
+    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX);
+}
+
+static void
 test_deep(void)
 {
     Maker maker;
@@ -525,6 +541,7 @@ main(int argc, char **argv)
     g_test_add_func("/stream/a-recorded-one-says-what-ran", test_recorded);
     g_test_add_func("/stream/a-stream-cut-anywhere-is-an-error", test_cut);
     g_test_add_func("/stream/a-bit-flipped-is-an-error-or-another-value", test_flipped);
+    g_test_add_func("/stream/an-end-before-the-end-is-an-error", test_early_end);
     g_test_add_func("/stream/subsections-have-a-depth", test_deep);
     g_test_add_func("/stream/what-is-none-is-told", test_foreign);
     for (size_t i = 0; i < G_N_ELEMENTS(descriptions); i++) {
