@@ -10,8 +10,9 @@ import struct
 import subprocess
 import sys
 
-from harness import TOP, Place, run_tests, wait_for
-from workshop import HOME, WORKSHOP, up
+from harness import LEAF, TOP, Place, run_tests, vmx_text, wait_for, write
+from vmruns import found_is_what_runs, nothing_is_found, what_ended_is_not_found
+from workshop import HOME, UP_SECONDS, WORKSHOP, up
 
 PAGES = os.environ.get("IREKO_GUEST_PAGES", os.path.join(TOP, "build/tests/e2e/guest-pages"))
 SHADOWS = os.environ.get("IREKO_SHADOW_PAGES", os.path.join(TOP, "build/tests/e2e/shadow-pages"))
@@ -163,9 +164,21 @@ def the_nest_is_seen(place):
         compare(place, PATHS[1], [2048, 1024], 2000, 4)
         compare(place, PATHS[2], [2048, 1024, 256], 1000, 2)
         shadows_lead_to_the_same(place)
+        found_is_what_runs(place, "workshop", PATHS)
+        what_ended_is_not_found(place, "workshop", PATHS)
     finally:
         place.ireko("down", "workshop", expect=None)
 
 
+def no_hypervisor_is_found_where_none_is(place):
+    """In a Linux without guests no control block is found"""
+    vmx = write(place.path("leaf.vmx"), vmx_text({**LEAF, "memsize": "256"}))
+    try:
+        place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
+        nothing_is_found(place, "leaf")
+    finally:
+        place.ireko("down", "run-leaf", expect=None)
+
+
 if __name__ == "__main__":
-    sys.exit(run_tests([the_nest_is_seen], lambda: Place(HOME)))
+    sys.exit(run_tests([the_nest_is_seen, no_hypervisor_is_found_where_none_is], lambda: Place(HOME)))
