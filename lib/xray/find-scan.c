@@ -41,13 +41,29 @@ add(IrekoFindings *findings, IrekoGpa at, const void *page)
     g_array_append_val(findings->founds, found);
 }
 
+/* The control block at AT as a KVM keeps it apart while it is in use: what is in memory then may be
+ * old. NULL where it does not. */
+static const uint8_t *
+kept_apart(const IrekoFindings *findings, IrekoGpa at)
+{
+    for (size_t i = 0; i < findings->n_vcpus; i++) {
+        const IrekoVcpu *vcpu = &findings->vcpus[i];
+        if (vcpu->control_gpa == at.at && vcpu->image_bytes == IREKO_PAGE_BYTES)
+            return vcpu->image;
+    }
+    return NULL;
+}
+
 /* The page at AT, copied, since it may change while it is judged. */
 static void
 look_closer(IrekoFindings *findings, IrekoGpa at)
 {
     const IrekoMemory *memory = findings->memory;
+    const uint8_t *kept = kept_apart(findings, at);
     uint8_t page[IREKO_PAGE_BYTES];
-    if (memory->read(memory->data, at, page, sizeof page))
+    if (kept != NULL)
+        add(findings, at, kept);
+    else if (memory->read(memory->data, at, page, sizeof page))
         add(findings, at, page);
 }
 

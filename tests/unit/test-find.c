@@ -500,6 +500,32 @@ test_shadow_paging(void)
     g_assert_cmpuint(seen.n_guests, ==, 0);
 }
 
+/* In memory, the VMCS that a KVM has in use is what it was when it was loaded. */
+static void
+test_kept_apart(void)
+{
+    g_autoptr(Machine) l1 = machine_new(RAM, NULL);
+    Guest l2 = guest_in(l1, IREKO_PAGING_EPT4, IREKO_PAGING_4);
+    uint64_t page = machine_take(l1);
+    put_vmcs(l1, page, &l2);
+    g_autofree uint8_t *image = g_memdup2(machine_byte(l1, page), PAGE);
+    set(l1, page, 544, 0, 8);
+    set(l1, page, 432, 0, 8);
+    IrekoRam ram;
+    machine_ram(l1, &ram);
+    IrekoMemory memory = ireko_ram_memory(&ram);
+    IrekoVcpu vcpu = {
+        .nested = IREKO_NESTED_VMX, .control_gpa = page, .image = image, .image_bytes = PAGE};
+    g_autoptr(IrekoFindings) findings = ireko_find(&memory, &ram.map, &vcpu, 1);
+    size_t n = 0;
+    const IrekoFound *found = ireko_findings_controls(findings, &n);
+    g_assert_cmpuint(n, ==, 1);
+    g_assert_cmpint(found->trust, ==, IREKO_FIND_RUN);
+    g_assert_cmpint(found->doubt, ==, IREKO_DOUBT_NONE);
+    g_assert_cmphex(found->control.rip, ==, CODE);
+    machine_free(l2.machine);
+}
+
 static void
 test_private_vmcs(void)
 {
@@ -566,6 +592,7 @@ main(int argc, char **argv)
     g_test_add_func("/find/a-flood-of-decoys-ends", test_flood);
     g_test_add_func("/find/shadow-paging-is-confirmed-by-its-table", test_shadow_paging);
     g_test_add_func("/find/a-processors-own-vmcs-is-known-by-its-ept", test_private_vmcs);
+    g_test_add_func("/find/what-a-kvm-keeps-apart-is-looked-at-instead", test_kept_apart);
     g_test_add_func("/find/memory-that-is-only-read-gives-the-same", test_without_window);
     return g_test_run();
 }
