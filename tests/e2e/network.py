@@ -211,6 +211,27 @@ def test_networks(place):
     place.ireko("down", "nets")
 
 
+def test_uplinks(place):
+    """A guest's card leads on by its host's of the same name, else the first; else to its like alone."""
+    wants = {f"ethernet0__{key}": value for key, value in
+             {"present": "TRUE", "networkName": "VM Network"}.items()}
+    two = {**CARDS, "ethernet1__present": "TRUE", "ethernet1__networkName": "VM Network"}
+    lab = place.lab("one", Machine("same", Machine("a", **wants), **two),
+                    Machine("other", Machine("b", **wants), **CARDS),
+                    Machine("none", Machine("c", **wants, count=2)))
+    nest = place.nest("up", lab)
+    found = {path: (given[0]["network"], given[0]["uplink"]) for path, given in cards(place, "one").items()
+             if given}
+    assert found == {"same": ("hostonly", None), "same/a": ("VM Network", 1),
+                     "other": ("hostonly", None), "other/b": ("hostonly", 0),
+                     "none/c-1": ("in none", None), "none/c-2": ("in none", None)}, found
+    counts, lost = frames(nest)
+    assert nest["ok"] and not lost, lost
+    assert counts["none/c-1"] == {kind: (1, 1) for kind in KINDS}, counts
+    assert counts["other/b"] == {kind: (2, 2) for kind in KINDS}, counts
+    place.ireko("down", "one")
+
+
 def test_two_labs(place):
     """Two labs side by side have switches, subnets and addresses of their own."""
     for name in ("one", "two"):
@@ -266,5 +287,5 @@ def test_orphan(place):
 
 if __name__ == "__main__":
     main([test_switch, test_addresses, test_told, test_frames, test_no_frames,
-          *((test_eaten, fault) for fault in EATERS), test_dead_switch, test_networks, test_two_labs, test_killed, test_all_killed,
+          *((test_eaten, fault) for fault in EATERS), test_dead_switch, test_networks, test_uplinks, test_two_labs, test_killed, test_all_killed,
           test_orphan], lambda: Place().fake("1"))
