@@ -28,13 +28,15 @@ ireko_ram_map_add(IrekoRamMap *map, IrekoGpa start, uint64_t bytes, IrekoOffset 
 IrekoRamMap
 ireko_ram_map_pc(uint64_t ram_bytes)
 {
-    static const uint64_t vga = 0xa0000, vga_end = 0xc0000;
+    static const uint64_t window = 0xa0000, window_end = 0x100000;
     ram_bytes -= ram_bytes % IREKO_PAGE_BYTES;
     IrekoRamMap map = {.n = 0};
     uint64_t below = ram_bytes < 0xe0000000 ? ram_bytes : 3 * GIB;
-    (void)ireko_ram_map_add(&map, (IrekoGpa){0}, below < vga ? below : vga, (IrekoOffset){0});
-    if (below > vga_end)
-        (void)ireko_ram_map_add(&map, (IrekoGpa){vga_end}, below - vga_end, (IrekoOffset){vga_end});
+    uint64_t first = below < window ? below : window;
+    (void)ireko_ram_map_add(&map, (IrekoGpa){0}, first, (IrekoOffset){0});
+    if (below > window_end)
+        (void)ireko_ram_map_add(&map, (IrekoGpa){window_end}, below - window_end,
+                                (IrekoOffset){window_end});
     if (ram_bytes > below)
         (void)ireko_ram_map_add(&map, (IrekoGpa){4 * GIB}, ram_bytes - below, (IrekoOffset){below});
     return map;

@@ -26,14 +26,16 @@ typedef struct {
     size_t n;
 } IrekoRamMap;
 
-/* Adds a range behind those there. False where it is empty, wraps, does not lie behind the last
- * one, or is one too many. */
+/* Adds a range of whole pages behind those there. False where it is empty, is not of whole pages,
+ * wraps, does not lie behind the last one, or is one too many. */
 bool
 ireko_ram_map_add(IrekoRamMap *map, IrekoGpa start, uint64_t bytes, IrekoOffset offset);
 
 /* The map of QEMU's machine type `pc` with RAM_BYTES in one file (QEMU, hw/i386/pc_piix.c,
- * pc_init1): from 3.5 GiB of RAM on what is above 3 GiB stands behind 4 GiB; the VGA window, A0000h
- * to BFFFFh, is not RAM. */
+ * pc_init1): from 3.5 GiB of RAM on what is above 3 GiB stands behind 4 GiB. From A0000h to FFFFFh
+ * there is the VGA window, and then ROM or RAM as firmware has set it, per 16 KiB (82441FX, PAM
+ * registers): none of it is taken for RAM, since the file may hold something else than what is
+ * seen. */
 IrekoRamMap
 ireko_ram_map_pc(uint64_t ram_bytes);
 

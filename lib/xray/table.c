@@ -16,6 +16,9 @@
  * address EPT         51:M; 7:3 of a PML5E and PML4E, 6:3 of others that name a table; of a large
  * page the bits of its address below its size, bit 12 too
  *
+ * A CPU may have read the four PDPTEs of PAE when CR3 was loaded, and go by those (SDM 4.4.1); here
+ * they are as memory has them now.
+ *
  * Where Intel and AMD differ, the milder is taken, for a walk is to end where a real one does and
  * no earlier: AMD reserves bit 8 (G) in a PML4E and in a PDPTE that names a table, Intel ignores
  * it.
