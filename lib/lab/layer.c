@@ -165,6 +165,12 @@ clone_vm(Task *task, const IrekoVault *vault, GError **error)
     return NULL;
 }
 
+static void
+say_waiting(void *data)
+{
+    settle(data, IREKO_STATE_DEFINED, "waits for the template that another becomes");
+}
+
 static IrekoVm *
 start_vm(Task *task, GError **error)
 {
@@ -173,11 +179,9 @@ start_vm(Task *task, GError **error)
         return NULL;
     if (templates == NULL)
         return boot_vm(task, error);
-    if (ireko_templates_would_wait(templates, task->node))
-        settle(task, IREKO_STATE_DEFINED, "waits for its template");
     const IrekoVault *vault = NULL;
     g_autofree char *words = NULL;
-    task->use = ireko_templates_take(templates, task->node, &vault, &words);
+    task->use = ireko_templates_take(templates, task->node, say_waiting, task, &vault, &words);
     g_clear_pointer(&task->report->message, g_free);
     if (words != NULL)
         settle(task, IREKO_STATE_STARTING, words);

@@ -16,9 +16,17 @@
 #define TURN_US     (50 * G_TIME_SPAN_MILLISECOND)
 #define PROGRAM_MAX ((size_t)256 << 20) /* bytes of this ireko */
 
+/* What a clone has of its own: QEMU, the code that TCG made of its guests, the pages that they
+ * write while they idle; and how much of its memory a host has touched that has booted. As
+ * measured, with room (docs/benchmarks.md). */
+#define CLONE_BYTES       ((uint64_t)64 << 20)
+#define CLONE_INNER_BYTES ((uint64_t)16 << 20) /* for each machine inside it */
+#define TOUCHED_PART      3
+
 /* Machines with one key. */
 typedef struct {
     char *key;
+    unsigned count;         /* of machines */
     const IrekoNode *maker; /* the first of the lab's, which is given a moment to ask first */
     char *words;            /* why there is no template, where nobody is to make one; or NULL */
     IrekoVault *vault;
@@ -163,6 +171,7 @@ ireko_templates_new(const IrekoLayer *layer,
             group->words = ireko_freeze_obstacle(node, layer->facts, layer->accel);
             g_hash_table_insert(templates->groups, group->key, group);
         }
+        group->count++;
         g_hash_table_insert(templates->of, node, group);
     }
     return templates;
@@ -180,6 +189,36 @@ ireko_templates_free(IrekoTemplates *templates)
     g_mutex_clear(&templates->lock);
     g_cond_clear(&templates->changed);
     g_free(templates);
+}
+
+/* What GROUP's machines take: all of their memory where they boot; as clones what they share, once,
+ * and what each writes. */
+static uint64_t
+expected_of(const IrekoTemplates *templates, const Group *group)
+{
+    g_autoptr(GPtrArray) self = g_ptr_array_new();
+    g_ptr_array_add(self, (void *)(uintptr_t)group->maker);
+    uint64_t whole = ireko_nodes_promised(self);
+    uint64_t own = CLONE_BYTES + ireko_nodes_count(group->maker->guests) * CLONE_INNER_BYTES;
+    if (group->words != NULL || ireko_templates_limit() == 0)
+        return whole * group->count;
+    g_autoptr(IrekoVault) vault = ireko_vault_open(templates->store, group->key, NULL);
+    if (vault != NULL)
+        return MIN(ireko_vault_bytes(vault) + own * group->count, whole * group->count);
+    uint64_t clones = whole / TOUCHED_PART + own * (group->count - 1);
+    return whole + (group->count > 1 ? MIN(clones, whole * (group->count - 1)) : 0);
+}
+
+uint64_t
+ireko_templates_expected(const IrekoTemplates *templates)
+{
+    uint64_t sum = 0;
+    GHashTableIter iter;
+    void *group = NULL;
+    g_hash_table_iter_init(&iter, templates->groups);
+    while (g_hash_table_iter_next(&iter, NULL, &group))
+        sum += expected_of(templates, group);
+    return sum;
 }
 
 static void
@@ -231,19 +270,26 @@ is_cancelled(const IrekoTemplates *templates)
     return poll(&cancel, 1, 0) > 0;
 }
 
-bool
-ireko_templates_would_wait(IrekoTemplates *templates, const IrekoNode *node)
+/* Waits, with the lock, until GROUP's template is made or nobody makes it. */
+static void
+await_maker(IrekoTemplates *templates, const Group *group, void (*waiting)(void *data), void *data)
 {
-    const Group *group = g_hash_table_lookup(templates->of, node);
-    g_mutex_lock(&templates->lock);
-    bool wait = group->state == MAKING;
-    g_mutex_unlock(&templates->lock);
-    return wait;
+    for (unsigned i = 0; group->state == MAKING && !is_cancelled(templates); i++) {
+        if (i == 1) {
+            g_mutex_unlock(&templates->lock);
+            waiting(data);
+            g_mutex_lock(&templates->lock);
+        }
+        (void)g_cond_wait_until(&templates->changed, &templates->lock,
+                                g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND);
+    }
 }
 
 IrekoTemplateUse
 ireko_templates_take(IrekoTemplates *templates,
                      const IrekoNode *node,
+                     void (*waiting)(void *data),
+                     void *data,
                      const IrekoVault **ret_vault,
                      char **ret_words)
 {
@@ -259,9 +305,8 @@ ireko_templates_take(IrekoTemplates *templates,
         group->state = MAKING;
         g_cond_broadcast(&templates->changed);
     }
-    while (!first && group->state == MAKING && !is_cancelled(templates))
-        (void)g_cond_wait_until(&templates->changed, &templates->lock,
-                                g_get_monotonic_time() + WAIT_MS * G_TIME_SPAN_MILLISECOND);
+    if (!first)
+        await_maker(templates, group, waiting, data);
     bool ready = group->state == READY;
     g_mutex_unlock(&templates->lock);
     IrekoTemplateUse use = first   ? find_out(templates, group, ret_words)

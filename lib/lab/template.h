@@ -46,6 +46,11 @@ ireko_templates_new(const IrekoLayer *layer,
 void
 ireko_templates_free(IrekoTemplates *templates); /* NULL is fine */
 
+/* What the machines together are expected to take of this host's memory, where clones share what
+ * they do not write: an estimate. */
+uint64_t
+ireko_templates_expected(const IrekoTemplates *templates);
+
 typedef enum {
     IREKO_TEMPLATE_NONE,  /* boot */
     IREKO_TEMPLATE_MAKE,  /* boot, and call ireko_templates_make or _settle after the proof */
@@ -53,17 +58,15 @@ typedef enum {
 } IrekoTemplateUse;
 
 /* What NODE is to do. Waits where another machine of its group is on the way to become the
- * template; WAITING(DATA) is called before. RET_WORDS, free with g_free: why it boots although it
- * might be a clone, or NULL. */
+ * template; WAITING(DATA) is called where that takes a while. RET_WORDS, free with g_free: why it
+ * boots although it might be a clone, or NULL. */
 IrekoTemplateUse
 ireko_templates_take(IrekoTemplates *templates,
                      const IrekoNode *node,
+                     void (*waiting)(void *data),
+                     void *data,
                      const IrekoVault **ret_vault,
                      char **ret_words);
-
-/* Whether ireko_templates_take would wait now. */
-bool
-ireko_templates_would_wait(IrekoTemplates *templates, const IrekoNode *node);
 
 /* NODE, which runs as VM in FOLDER and is proven, becomes its group's template. Returns in words
  * what came of it; free with g_free. */

@@ -233,9 +233,8 @@ memory_of(const IrekoNode *node)
     return node->machine->memory_mib * MIB;
 }
 
-/* What NODES take together in the layer that runs them. */
-static uint64_t
-demand_of(const GPtrArray *nodes)
+uint64_t
+ireko_nodes_promised(const GPtrArray *nodes)
 {
     uint64_t sum = 0;
     for (unsigned i = 0; i < nodes->len; i++)
@@ -247,7 +246,7 @@ static bool
 check_guests_fit(void *data, const IrekoNode *node)
 {
     GError **error = data;
-    uint64_t need = demand_of(node->guests) + LAYER_FLOOR_BYTES;
+    uint64_t need = ireko_nodes_promised(node->guests) + LAYER_FLOOR_BYTES;
     if (node->guests->len == 0 || need <= memory_of(node))
         return true;
 
@@ -265,18 +264,20 @@ check_guests_fit(void *data, const IrekoNode *node)
 }
 
 bool
-ireko_nodes_check_memory(const GPtrArray *nodes, uint64_t room_bytes, GError **error)
+ireko_nodes_check_memory(const GPtrArray *nodes,
+                         uint64_t expected_bytes,
+                         uint64_t room_bytes,
+                         GError **error)
 {
-    uint64_t need = demand_of(nodes);
-    if (need > room_bytes) {
-        g_autofree char *has = ireko_text_size(room_bytes);
-        g_autofree char *wants = ireko_text_size(need);
-        g_set_error(
-            error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
-            "the lab needs %s of memory and this machine has %s available: lower memsize in the "
-            ".vmx files, or end something ('ireko ps' lists labs)",
-            wants, has);
-        return false;
-    }
-    return ireko_nodes_each(nodes, check_guests_fit, error);
+    if (expected_bytes <= room_bytes)
+        return ireko_nodes_each(nodes, check_guests_fit, error);
+    g_autofree char *has = ireko_text_size(room_bytes);
+    g_autofree char *wants = ireko_text_size(expected_bytes);
+    g_autofree char *promised = ireko_text_size(ireko_nodes_promised(nodes));
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                "the lab needs %s of memory (promised to its machines are %s) and this machine has "
+                "%s available: lower memsize in the .vmx files, or end something ('ireko ps' lists "
+                "labs)",
+                wants, promised, has);
+    return false;
 }

@@ -78,11 +78,19 @@ ireko_nodes_depth(const GPtrArray *nodes);
 bool
 ireko_nodes_check_names(const GPtrArray *nodes, GError **error);
 
-/* Whether each layer's machines fit into its memory: those of NODES into ROOM_BYTES, the guests of
- * each into its memsize less what the layer itself needs. IREKO_ERROR_TOO_LARGE with the figures,
- * the layer, and the line to change. */
+/* What NODES are promised together: the memory of each and what it costs to run it. */
+uint64_t
+ireko_nodes_promised(const GPtrArray *nodes);
+
+/* Whether each layer's machines fit into its memory: those of NODES, which are expected to take
+ * EXPECTED_BYTES (clones share what they do not write), into ROOM_BYTES; the guests of each into
+ * its memsize less what the layer itself needs. IREKO_ERROR_TOO_LARGE with the figures, the layer,
+ * and the line to change. */
 bool
-ireko_nodes_check_memory(const GPtrArray *nodes, uint64_t room_bytes, GError **error);
+ireko_nodes_check_memory(const GPtrArray *nodes,
+                         uint64_t expected_bytes,
+                         uint64_t room_bytes,
+                         GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoNode, ireko_node_free)
 

@@ -29,14 +29,17 @@ typedef struct {
     const IrekoLabRun *run;
     IrekoFacts *facts;
     IrekoAccel accel;
-    GHashTable *reports; /* path -> IrekoReport, the newest of each machine */
-    GHashTable *inside;  /* path -> IrekoFacts, told by the machines of L0 */
+    IrekoTemplates *templates; /* what its machines may be clones of; or NULL */
+    IrekoLayer layer;          /* that they are for */
+    GHashTable *reports;       /* path -> IrekoReport, the newest of each machine */
+    GHashTable *inside;        /* path -> IrekoFacts, told by the machines of L0 */
     char *folder;
 } Work;
 
 static void
 work_clear(Work *work)
 {
+    ireko_templates_free(work->templates);
     ireko_facts_free(work->facts);
     g_clear_pointer(&work->reports, g_hash_table_unref);
     g_clear_pointer(&work->inside, g_hash_table_unref);
@@ -237,16 +240,27 @@ prove_frames(Work *work)
     }
 }
 
+/* What the machines may be clones of; NULL: all are to boot. */
+static IrekoTemplates *
+find_templates(Work *work)
+{
+    if (!work->run->fresh && work->templates == NULL) {
+        work->layer = layer_of(work, true);
+        work->templates = ireko_templates_new(&work->layer, work->lab->nodes, work->home->cache,
+                                              work->run->program);
+    }
+    return work->templates;
+}
+
 /* Has the machines bring up, or only ask, theirs; then what the lab requires of them is proven. */
 static void
 run_layer(Work *work, bool start)
 {
     IrekoLayer layer = layer_of(work, start);
-    if (start && !work->run->fresh)
-        layer.templates =
-            ireko_templates_new(&layer, work->lab->nodes, work->home->cache, work->run->program);
+    if (start)
+        layer.templates = find_templates(work);
     ireko_layer_run(&layer, work->lab->nodes);
-    ireko_templates_free(layer.templates);
+    g_clear_pointer(&work->templates, ireko_templates_free);
     g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
     for (unsigned i = 0; i < proven->len; i++)
         take_report(work, proven->pdata[i]);
@@ -308,14 +322,35 @@ check_node(void *data, const IrekoNode *node)
     return argv != NULL;
 }
 
+/* Whether the lab's machines fit into the memory of this host, as far as can be said beforehand.
+ * What they are promised may be more than there is, where they share most of it. */
+static bool
+check_memory(Work *work, GError **error)
+{
+    uint64_t room = work->facts->available_bytes;
+    uint64_t promised = ireko_nodes_promised(work->lab->nodes);
+    const IrekoTemplates *templates = find_templates(work);
+    uint64_t expected = templates != NULL ? ireko_templates_expected(templates) : promised;
+    if (!ireko_nodes_check_memory(work->lab->nodes, expected, room, error))
+        return false;
+    g_autofree char *wants = ireko_text_size(expected), *most = ireko_text_size(promised);
+    g_autofree char *has = ireko_text_size(room);
+    g_autofree char *step =
+        g_strdup_printf("memory: %s expected, %s promised, %s available%s", wants, most, has,
+                        promised > room ? "; should its machines use all that they are promised, "
+                                          "this host runs out of memory"
+                                        : "");
+    progress(work->run, step);
+    return true;
+}
+
 static bool
 check_definition(Work *work, GError **error)
 {
     progress(work->run, "checking what the lab needs");
     const IrekoLayer layer = layer_of(work, true);
     Check check = {.layer = &layer, .error = error};
-    return ireko_engine_probe(layer.engine, NULL, error) &&
-           ireko_nodes_check_memory(work->lab->nodes, work->facts->available_bytes, error) &&
+    return ireko_engine_probe(layer.engine, NULL, error) && check_memory(work, error) &&
            ireko_nodes_each(work->lab->nodes, check_node, &check);
 }
 

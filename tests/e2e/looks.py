@@ -34,7 +34,6 @@ USAGE = [
     (["outer/inner/none"], 1, ("no lab on record has the machine 'outer/inner/none'", "ireko ps")),
     (["other:outer"], 1, ("'other:outer'",)),
     (["outer"], 1, ("no state stream of QEMU's",)),
-    (["outer/inner", "--map"], 1, ("no state stream of QEMU's",)),
 ]
 
 

@@ -256,6 +256,18 @@ def test_limit(place):
     place.ireko("down", "c")
 
 
+def test_memory(place):
+    """More may be promised than there is where it is shared; else up says so, and starts nothing."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        [room] = [int(line.split()[1]) >> 10 for line in file if line.startswith("MemAvailable")]
+    lab = place.lab("many", *hosts(3, memsize=str(room * 6 // 10 // 4 * 4)))
+    one_error(place.ireko("up", lab, "--fresh", expect=1), "the lab needs", "promised", "available")
+    assert not place.guests()
+    done = place.ireko("up", lab)
+    assert "expected" in done.stderr and "runs out of memory" in done.stderr, done.stderr
+    place.ireko("down", "many")
+
+
 def test_interrupted(place):
     """up killed at any moment of keeping a template: the next up goes on, and half a template goes."""
     for n in range(12):
@@ -295,5 +307,6 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "the name of a guest", rename_guest),
       (test_change, "the program that runs machines", other_engine),
       test_same_for_another_lab, test_damage, test_does_not_load, test_identity_refused, test_blocked,
-      test_own_disk, test_broken_promise, test_remove, test_limit, test_interrupted, test_killed_clone],
+      test_own_disk, test_broken_promise, test_remove, test_limit, test_memory,
+      test_interrupted, test_killed_clone],
      lambda: Place().fake())

@@ -258,7 +258,8 @@ test_what_fits(void)
         IrekoNode *b = rows[i].inner > 0 ? add_machine(a->guests, a, "b", rows[i].inner) : NULL;
         if (rows[i].innermost > 0)
             (void)add_machine(b->guests, b, "c", rows[i].innermost);
-        bool fits = ireko_nodes_check_memory(nodes, rows[i].room_mib * MIB, &error);
+        bool fits = ireko_nodes_check_memory(nodes, ireko_nodes_promised(nodes),
+                                             rows[i].room_mib * MIB, &error);
         g_assert_cmpint(fits, ==, rows[i].error == NULL);
         if (!fits && strstr(error->message, rows[i].error) == NULL)
             g_error("%s: %s", rows[i].label, error->message);
