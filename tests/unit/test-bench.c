@@ -143,7 +143,11 @@ test_rounds_are_summed_up(void)
     g_assert_cmpfloat_with_epsilon(rows[1].ratio.most, 1.1, 1e-9);
     g_assert_cmpfloat_with_epsilon(rows[1].share.median, 0.1, 1e-9);
 
-    g_array_set_size(disk, disk->len - 1); /* of the last round one is missing */
+    g_array_remove_index(disk, disk->len - 2); /* of the last round one as an SSD is missing */
+    g_assert_false(ireko_bench_sum(disk, file, rows, NULL));
+    g_array_set_size(disk, disk->len - 1); /* ... and the other */
+    g_assert_false(ireko_bench_sum(disk, file, rows, NULL));
+    g_array_set_size(disk, disk->len - 1); /* one as a disk that rotates */
     g_assert_false(ireko_bench_sum(disk, file, rows, &error));
     g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
     g_array_set_size(disk, 0);
