@@ -43,8 +43,8 @@ def test_vsan(place):
                 assert seen.setdefault(value, path) == path, f"{value}: {path}, {seen[value]}"
     assert len(seen) == 12 and sum(value.startswith("naa.5000c29") for value in seen) == 6, seen
 
-    flag = "/sys/block/$(ls /sys/block | grep sd | sed -n 2p)/queue/rotational"
-    place.ireko("exec", "esxi-2", "--", "sh", "-c", f"echo 1 > {flag}")
+    place.ireko("exec", "esxi-2", "--", "sh", "-c",
+                "echo 1 > $(grep -l 0 /sys/block/sd?/queue/rotational)")
     broken = {(path, check["what"]): check
               for path, machine in by_path(place.nest("verify", "vsan", expect=1)).items()
               for check in machine["checks"] if not check["ok"]}
