@@ -37,7 +37,8 @@ ireko_vault_begin(const char *store, const char *name, GError **error);
 void
 ireko_vault_writer_free(IrekoVaultWriter *writer);
 
-/* A new file of the vault, to be written to; the descriptor is the caller's, -1 with an error. */
+/* From any thread: a new file of the vault, to be written to; the descriptor is the caller's, -1
+ * with an error. */
 int
 ireko_vault_create(IrekoVaultWriter *writer, const char *file, GError **error);
 
@@ -54,6 +55,10 @@ ireko_vault_copy(IrekoVaultWriter *writer,
                  uint64_t offset,
                  uint64_t len,
                  GError **error);
+
+/* The same, into TO_FD, which ireko_vault_create gave. */
+bool
+ireko_vault_copy_to(int to_fd, int from_fd, uint64_t offset, uint64_t len, GError **error);
 
 /* Makes the checksums, writes ABOUT (stolen; an object that is the caller's affair) into the
  * manifest and gives the vault its name, in place of one that is there and not in use:

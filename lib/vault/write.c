@@ -23,6 +23,7 @@ struct IrekoVaultWriter {
     char *store, *name;
     char *folder; /* NULL: committed */
     int lock_fd;  /* of the folder */
+    GMutex lock;  /* of the list of files: several may write at once */
     VaultManifest *manifest;
 };
 
@@ -34,6 +35,7 @@ ireko_vault_writer_free(IrekoVaultWriter *writer)
     if (writer->folder != NULL)
         (void)ireko_file_remove_tree(writer->folder, NULL);
     ireko_fd_close(&writer->lock_fd);
+    g_mutex_clear(&writer->lock);
     vault_manifest_free(writer->manifest);
     g_free(writer->folder);
     g_free(writer->store);
@@ -50,6 +52,7 @@ ireko_vault_begin(const char *store, const char *name, GError **error)
     writer->store = g_strdup(store);
     writer->name = g_strdup(name);
     writer->lock_fd = -1;
+    g_mutex_init(&writer->lock);
     writer->manifest = vault_manifest_new();
     g_autofree char *folder = g_strdup_printf("%s/" VAULT_NEW "XXXXXX", store);
     if (g_mkdtemp_full(folder, 0700) == NULL) {
@@ -68,6 +71,7 @@ char *
 ireko_vault_add_path(IrekoVaultWriter *writer, const char *file, GError **error)
 {
     g_assert(vault_is_file_name(file)); /* names of machines and disks were checked */
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&writer->lock);
     if (writer->manifest->files->len >= IREKO_VAULT_FILES_MAX) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "more than %d files to keep",
                     IREKO_VAULT_FILES_MAX);
@@ -157,6 +161,21 @@ find_run(int fd, uint64_t at, uint64_t end, uint64_t *ret_from, uint64_t *ret_to
 }
 
 bool
+ireko_vault_copy_to(int to_fd, int from_fd, uint64_t offset, uint64_t len, GError **error)
+{
+    g_autofree uint8_t *buffer = g_malloc(STEP);
+    bool copied = ftruncate(to_fd, (off_t)len) == 0;
+    uint64_t end = offset + len;
+    for (uint64_t at = offset, to = 0; copied && at < end; at = to) {
+        find_run(from_fd, at, end, &at, &to);
+        copied = copy_run(from_fd, to_fd, buffer, at, to, offset);
+    }
+    if (!copied)
+        ireko_error_from_errno(error, errno, "cannot copy");
+    return copied;
+}
+
+bool
 ireko_vault_copy(IrekoVaultWriter *writer,
                  const char *file,
                  int from_fd,
@@ -167,15 +186,9 @@ ireko_vault_copy(IrekoVaultWriter *writer,
     IREKO_AUTOFD fd = ireko_vault_create(writer, file, error);
     if (fd < 0)
         return false;
-    g_autofree uint8_t *buffer = g_malloc(STEP);
-    bool copied = ftruncate(fd, (off_t)len) == 0;
-    uint64_t end = offset + len;
-    for (uint64_t at = offset, to = 0; copied && at < end; at = to) {
-        find_run(from_fd, at, end, &at, &to);
-        copied = copy_run(from_fd, fd, buffer, at, to, offset);
-    }
+    bool copied = ireko_vault_copy_to(fd, from_fd, offset, len, error);
     if (!copied)
-        ireko_error_from_errno(error, errno, "cannot copy '%s'", file);
+        g_prefix_error(error, "'%s': ", file);
     return copied;
 }
 
