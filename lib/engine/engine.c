@@ -13,6 +13,8 @@
 #include "engine/process.h"
 
 #define MIB           ((off_t)1 << 20)
+#define FREEZING      "freezing"
+#define UNFREEZE_MS   5000
 #define LAST_WORDS_MS 2000  /* from the end of a control channel to the end of its process */
 #define KILL_MS       20000 /* a killed process of many gigabytes takes its time */
 
@@ -296,16 +298,54 @@ ireko_vm_open_ram(IrekoVm *vm, IrekoRamFiles *ret_files, GError **error)
     return false;
 }
 
+/* The control channel of a machine that its engine can save; -1 with an error. */
+static int
+connect_to_freeze(IrekoVm *vm, GError **error)
+{
+    if (vm->engine->freeze != NULL)
+        return ireko_fd_connect_at(vm->dir_fd, "qmp", error);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' saves no machine",
+                vm->engine->name);
+    return -1;
+}
+
 bool
 ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
 {
-    if (vm->engine->freeze == NULL) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "the engine '%s' saves no machine",
-                    vm->engine->name);
-        return false;
-    }
-    int control_fd = ireko_fd_connect_at(vm->dir_fd, "qmp", error);
-    return control_fd >= 0 && vm->engine->freeze(control_fd, freeze, deadline, error);
+    IREKO_AUTOFD mark_fd =
+        openat(vm->dir_fd, FREEZING, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int control_fd = mark_fd >= 0 ? connect_to_freeze(vm, error) : -1;
+    if (mark_fd < 0)
+        ireko_error_from_errno(error, errno, "cannot make the file '" FREEZING "' of the machine");
+    bool frozen = control_fd >= 0 && vm->engine->freeze(control_fd, freeze, deadline, error);
+    if (frozen)
+        (void)unlinkat(vm->dir_fd, FREEZING, 0);
+    else if (mark_fd >= 0)
+        (void)ireko_vm_unfreeze(vm, ireko_deadline_in_ms(UNFREEZE_MS), NULL);
+    return frozen;
+}
+
+bool
+ireko_vm_is_freezing(IrekoVm *vm)
+{
+    return faccessat(vm->dir_fd, FREEZING, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+bool
+ireko_vm_check_freeze(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    int control_fd = connect_to_freeze(vm, error);
+    return control_fd >= 0 && vm->engine->check_freeze(control_fd, deadline, error);
+}
+
+bool
+ireko_vm_unfreeze(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    int control_fd = connect_to_freeze(vm, error);
+    bool runs = control_fd >= 0 && vm->engine->unfreeze(control_fd, deadline, error);
+    if (runs)
+        (void)unlinkat(vm->dir_fd, FREEZING, 0);
+    return runs;
 }
 
 bool

@@ -9,6 +9,7 @@
  *     console                its first serial port, a socket
  *     agent.0 ... agent.3    channels to its agent, sockets; one talk at a time on each
  *     log                    what the process wrote to stderr
+ *     freezing               while somebody freezes it; of one that died, it may stand still
  * so that a later ireko finds everything that an earlier one started, however that one ended. */
 #pragma once
 
@@ -176,6 +177,20 @@ typedef struct {
  * IREKO_ERROR_UNSUPPORTED, before it is stopped, where a device of it cannot be saved. */
 bool
 ireko_vm_freeze(IrekoVm *vm, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error);
+
+/* Whether ireko_vm_freeze could be asked for: IREKO_ERROR_UNSUPPORTED with each reason against it.
+ * The machine runs on meanwhile. */
+bool
+ireko_vm_check_freeze(IrekoVm *vm, IrekoDeadline deadline, GError **error);
+
+/* Whether somebody is freezing it, or died over it: then it stands still until ireko_vm_unfreeze.
+ */
+bool
+ireko_vm_is_freezing(IrekoVm *vm);
+
+/* Lets it run, where it stands still. */
+bool
+ireko_vm_unfreeze(IrekoVm *vm, IrekoDeadline deadline, GError **error);
 
 /* Plugs the card INDEX, which is on a network of the lab, into LINK_FD (the caller's): its switch
  * is another one than when it started. */

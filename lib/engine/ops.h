@@ -36,6 +36,11 @@ struct IrekoEngine {
                    IrekoDeadline deadline,
                    GError **error);
 
+    /* As ireko_vm_check_freeze and ireko_vm_unfreeze, over CONTROL_FD, which they own; there where
+     * FREEZE is. */
+    bool (*check_freeze)(int control_fd, IrekoDeadline deadline, GError **error);
+    bool (*unfreeze)(int control_fd, IrekoDeadline deadline, GError **error);
+
     /* Where the process NUMBER has the machine's memory, as ireko_vm_open_ram; NULL: nowhere. */
     bool (*open_ram)(pid_t number, IrekoRamFiles *ret_files, GError **error);
 

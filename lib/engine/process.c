@@ -52,7 +52,8 @@ struct IrekoProcess {
 
 /* What a machine leaves in its folder when it dies; pid comes last, it is the lock. */
 static const char *const leftovers[] = {
-    "qmp", "console", "agent.0", "agent.1", "agent.2", "agent.3", "vnc", "vnc.secret", "pid",
+    "qmp",     "console", "agent.0",    "agent.1",  "agent.2",
+    "agent.3", "vnc",     "vnc.secret", "freezing", "pid",
 };
 
 /* The sockets in the order of their numbers in the process. */

@@ -6,6 +6,9 @@
  * its guests are processes like itself in a folder below its own, exec runs on the host. It ends on
  * SIGTERM as QEMU does, on SIGUSR1, its power button, and with the machine that it is inside of.
  *
+ * What stands in the file "note" of the folder that IREKO_FAKE_MEMORY names for its commands is its
+ * memory: it is frozen with it. "seed" there is what its random numbers began with last.
+ *
  * ireko.fake = "..." in its .vmx makes it misbehave; the words stand in the table below. */
 #include <fcntl.h>
 #include <poll.h>
@@ -18,6 +21,7 @@
 
 #include <ireko/vmx.h>
 
+#include "bad-talk.h"
 #include "base/file.h"
 #include "engine/process.h"
 #include "fake-net.h"
@@ -31,12 +35,17 @@
 #define MIB        ((uint64_t)1 << 20)
 #define STATE_MAX  ((size_t)4 << 20)
 #define MARK       "the memory of a fake guest" /* at the beginning of its RAM */
+#define MEMORY_VAR "IREKO_FAKE_MEMORY"
 
 static struct {
     const char *hv;    /* "svm" ... */
     const char *fault; /* value of ireko.fake; "" */
     bool answers;      /* it boots an image, in which there is an agent */
     json_t *spec;      /* the guests that it was last told to run; or NULL */
+    char *memory;      /* the folder */
+    GMutex lock;
+    GCond goes_on;
+    bool still; /* whoever asks waits */
     IrekoServer server;
     IrekoAgentHandlers handlers;
     bool (*run)(void *data,
@@ -170,6 +179,11 @@ be_told(IrekoIdentity *identity, GError **error)
 {
     (void)error;
     identity->time_us = g_get_real_time();
+    g_autoptr(GString) seed = g_string_new(NULL);
+    for (size_t i = 0; i < sizeof identity->seed; i++)
+        g_string_append_printf(seed, "%02x", identity->seed[i]);
+    g_autofree char *path = g_build_filename(guest.memory, "seed", NULL);
+    (void)g_file_set_contents(path, seed->str, -1, NULL);
     if (misbehaves("keeps-its-host-name")) {
         g_free(identity->host);
         identity->host = g_strdup("fake");
@@ -180,11 +194,32 @@ be_told(IrekoIdentity *identity, GError **error)
 /* ---- frozen, and gone on ---- */
 
 static json_t *
-state_now(void)
+state_now(bool with_ram)
 {
     if (misbehaves("cannot-be-frozen"))
         return json_pack("{s:s}", "blocked", "it has a fake device");
-    return json_pack("{s:s,s:O?}", "path", guest.server.path, "spec", guest.spec);
+    g_autofree char *path = g_build_filename(guest.memory, "note", NULL);
+    g_autofree char *note = ireko_file_read(AT_FDCWD, path, CHUNK, NULL, NULL);
+    return json_pack("{s:s,s:O?,s:s?,s:b}", "path", guest.server.path, "spec", guest.spec, "note",
+                     note, "ram", (int)with_ram);
+}
+
+static void
+stand_still(bool still)
+{
+    g_mutex_lock(&guest.lock);
+    guest.still = still;
+    g_cond_broadcast(&guest.goes_on);
+    g_mutex_unlock(&guest.lock);
+}
+
+static void
+wait_to_go_on(void)
+{
+    g_mutex_lock(&guest.lock);
+    while (guest.still)
+        g_cond_wait(&guest.goes_on, &guest.lock);
+    g_mutex_unlock(&guest.lock);
 }
 
 static void
@@ -214,70 +249,22 @@ go_on(void)
         g_string_append_len(whole, text, n);
     g_autoptr(json_t) state = ireko_jsonl_decode(whole->str, whole->len, NULL);
     const char *path = json_string_value(json_object_get(state, "path"));
+    const char *note = json_string_value(json_object_get(state, "note"));
     json_t *spec = json_object_get(state, "spec");
+    if (json_is_true(json_object_get(state, "ram")))
+        (void)!pwrite(IREKO_PROCESS_FD_RAM, MARK, sizeof MARK, 0);
     if (path == NULL || !has_mark() || misbehaves("does-not-go-on")) {
         (void)fputs("fake guest: load of its state failed\n", stderr);
         _exit(1);
     }
     guest.server.path = g_intern_string(path);
-    if (json_is_object(spec))
-        (void)run_and_remember(&guest.server, spec, -1, ignore, NULL, NULL);
-}
-
-static void
-babble(int fd)
-{
-    while (send(fd, "{\"once\": \"upon a time\"}\n(", 25, MSG_NOSIGNAL) > 0)
-        continue;
-}
-
-static void
-drone(int fd)
-{
-    while (send(fd, "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 32, MSG_NOSIGNAL) > 0)
-        continue;
-}
-
-static void
-hear_only(int fd)
-{
-    char bytes[CHUNK];
-    while (recv(fd, bytes, sizeof bytes, 0) > 0)
-        continue;
-}
-
-/* Answers the hello on FD with PROTOCOL, as JSON that is otherwise right. */
-static void
-answer_hello(int fd, int protocol)
-{
-    g_autoptr(IrekoJsonl) channel = ireko_jsonl_new(dup(fd), -1);
-    g_autoptr(json_t) hello = ireko_jsonl_receive(channel, IREKO_NO_DEADLINE, NULL);
-    g_autoptr(json_t) answer =
-        json_pack("{s:i,s:O?,s:s,s:s}", "hello", protocol, "nonce", json_object_get(hello, "nonce"),
-                  "version", "fake", "path", guest.server.path);
-    (void)ireko_jsonl_send(channel, answer, IREKO_NO_DEADLINE, NULL);
-}
-
-static void
-speak_wrong_protocol(int fd)
-{
-    answer_hello(fd, IREKO_AGENT_PROTOCOL + 1);
-    hear_only(fd);
-}
-
-static void
-die(int fd)
-{
-    (void)fd;
-    (void)fputs("fake guest: dies as it was told\n", stderr);
-    _exit(1);
-}
-
-static void
-die_after_hello(int fd)
-{
-    answer_hello(fd, IREKO_AGENT_PROTOCOL);
-    die(fd);
+    g_autofree char *note_path = g_build_filename(guest.memory, "note", NULL);
+    if (note != NULL)
+        (void)g_file_set_contents(note_path, note, -1, NULL);
+    if (!json_is_object(spec))
+        return;
+    (void)json_object_set_new(spec, "start", json_true()); /* they ran, whoever asked last */
+    (void)run_and_remember(&guest.server, spec, -1, ignore, NULL, NULL);
 }
 
 static void
@@ -287,28 +274,18 @@ be_slow(int fd)
     ireko_agent_serve_talk(fd, &guest.handlers);
 }
 
-static const struct {
-    const char *fault;
-    void (*talk)(int fd);
-} talks[] = {
-    {"silent", hear_only}, {"die-before-hello", die}, {"die-after-hello", die_after_hello},
-    {"babble", babble},    {"endless-line", drone},   {"wrong-protocol", speak_wrong_protocol},
-    {"slow", be_slow},
-};
-
 static void
 talk(int fd)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(talks); i++) {
-        if (misbehaves(talks[i].fault)) {
-            talks[i].talk(fd);
-            return;
-        }
-    }
-    if (guest.answers)
+    wait_to_go_on();
+    if (bad_talk(guest.fault, fd, guest.server.path))
+        return;
+    if (misbehaves("slow"))
+        be_slow(fd);
+    else if (guest.answers)
         ireko_agent_serve_talk(fd, &guest.handlers);
     else
-        hear_only(fd);
+        bad_talk("silent", fd, guest.server.path);
 }
 
 /* ---- its sockets ---- */
@@ -338,17 +315,35 @@ echo(int fd)
 }
 
 static void
-tell_state(int fd)
+tell(int fd, json_t *state)
 {
-    g_autoptr(json_t) state = state_now();
     char *text = json_dumps(state, JSON_COMPACT);
     say(fd, text, strlen(text));
     say(fd, "\n", 1);
     free(text);
+    json_decref(state);
 }
 
-/* Takes the descriptor that comes with the end of a line "link N", for the card N, and answers
- * "freeze". */
+/* Whether LINE is an order, which was answered on FD. */
+static bool
+take_order(int fd, const char *line)
+{
+    if (strcmp(line, "look\n") == 0)
+        tell(fd, state_now(false));
+    else if (strcmp(line, "freeze\n") == 0 || strcmp(line, "freeze-all\n") == 0) {
+        json_t *state = state_now(strcmp(line, "freeze\n") != 0);
+        stand_still(json_object_get(state, "blocked") == NULL);
+        tell(fd, state);
+    } else if (strcmp(line, "go\n") == 0) {
+        stand_still(false);
+        tell(fd, json_object());
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* Takes the descriptor that comes with the end of a line "link N", for the card N, and orders. */
 static void
 take_orders(int fd)
 {
@@ -370,10 +365,8 @@ take_orders(int fd)
         unsigned index = 0;
         int link_fd = -1;
         line[++len] = '\0';
-        if (strcmp(line, "freeze\n") == 0) {
-            tell_state(fd);
+        if (take_order(fd, line))
             len = 0;
-        }
         if (header == NULL || sscanf(line, "link %1u", &index) != 1)
             continue;
         memcpy(&link_fd, CMSG_DATA(header), sizeof link_fd);
@@ -480,6 +473,17 @@ guests_folder(void)
     return g_strdup_printf("%s/nest-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
 }
 
+/* Its memory, in the machine's own folder as its guests are. */
+static void
+make_memory(void)
+{
+    g_autofree char *own = g_file_read_link(IREKO_PROCESS_DIR, NULL);
+    guest.memory =
+        g_strdup_printf("%s/memory-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
+    (void)ireko_file_make_folder(guest.memory, NULL);
+    g_setenv(MEMORY_VAR, guest.memory, TRUE);
+}
+
 /* Watches the machine around this one; -1 where that is the host. */
 static int
 watch_outer(void)
@@ -507,6 +511,7 @@ main(int argc, char **argv)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* exec's commands and guests get their own */
     g_autofree char *path = path_in(word_after(argc, argv, "--append"));
     g_autofree char *folder = guests_folder();
+    make_memory();
     guest.answers = *path != '\0';
     guest.hv = word_after(argc, argv, "--hv");
     become(word_after(argc, argv, "--vmx"), path);

@@ -2,13 +2,16 @@
  * engines.
  *
  * The program is the one that IREKO_FAKE_GUEST names. It is started, found, reached and ended as
- * QEMU is; on its control socket it says "ready" and a line end when its machine runs, and answers
- * "freeze" with its state, a line of JSON, that one like it goes on from; SIGUSR1 is its power
+ * QEMU is; on its control socket it says "ready" and a line end when its machine runs. It answers
+ * "freeze" ("freeze-all": with its memory) with its state, a line of JSON that one like it goes on
+ * from, and stands still until it hears "go", which it answers with {}; "look" with a state that
+ * nobody keeps. SIGUSR1 is its power
  * button. It is told what it stands for by its arguments, and boots no image. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/jsonl.h"
@@ -110,43 +113,99 @@ await(int control_fd, const IrekoSpec *spec, IrekoDeadline deadline, int cancel_
     return hear_ready(fd, deadline, cancel_fd, error);
 }
 
-static bool
-freeze(int control_fd, const IrekoFreeze *order, IrekoDeadline deadline, GError **error)
+/* Says REQUEST, a line, on CHANNEL; the answer, or NULL. */
+static json_t *
+ask(IrekoJsonl *channel, const char *request, IrekoDeadline deadline, GError **error)
 {
-    static const char request[] = "freeze\n";
-    IREKO_AUTOFD fd = control_fd;
-    if (!hear_ready(fd, deadline, -1, error) ||
-        !ireko_fd_write_all(fd, request, strlen(request), deadline, -1, error))
-        return false;
-    g_autoptr(IrekoJsonl) channel = ireko_jsonl_new(ireko_fd_steal(&fd), -1);
-    g_autoptr(json_t) state = ireko_jsonl_receive(channel, deadline, error);
-    if (state == NULL)
-        return false;
+    return ireko_fd_write_all(ireko_jsonl_fd(channel), request, strlen(request), deadline, -1,
+                              error)
+               ? ireko_jsonl_receive(channel, deadline, error)
+               : NULL;
+}
+
+/* The channel of the control socket FD, which it owns, when the guest has said that it is ready. */
+static IrekoJsonl *
+open_channel(int fd, IrekoDeadline deadline, GError **error)
+{
+    IREKO_AUTOFD owned = fd;
+    return hear_ready(owned, deadline, -1, error) ? ireko_jsonl_new(ireko_fd_steal(&owned), -1)
+                                                  : NULL;
+}
+
+/* What the guest answers to REQUEST, where it can be frozen. */
+static json_t *
+ask_state(IrekoJsonl *channel, const char *request, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) state = ask(channel, request, deadline, error);
     const char *blocked = json_string_value(json_object_get(state, "blocked"));
-    if (blocked != NULL) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "its state cannot be saved: %s",
-                    blocked);
-        return false;
-    }
+    if (blocked == NULL)
+        return g_steal_pointer(&state);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED, "its state cannot be saved: %s",
+                blocked);
+    return NULL;
+}
+
+static bool
+keep(const json_t *state, const IrekoFreeze *order, IrekoDeadline deadline, GError **error)
+{
     char *text = json_dumps(state, JSON_COMPACT);
     bool written = ireko_fd_write_all(order->state_fd, text, strlen(text), deadline, -1, error);
     free(text);
     return written && (order->still == NULL || order->still(order->data, error));
 }
 
-/* Its memory is the file that it was given, of which it never has pages of its own. */
+static bool
+freeze(int control_fd, const IrekoFreeze *order, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
+    g_autoptr(json_t) state =
+        channel == NULL
+            ? NULL
+            : ask_state(channel, order->with_ram ? "freeze-all\n" : "freeze\n", deadline, error);
+    if (state == NULL)
+        return false;
+    bool kept = keep(state, order, deadline, error);
+    if (kept && order->end)
+        return true;
+    g_autoptr(json_t) gone = ask(channel, "go\n", deadline, kept ? error : NULL);
+    return kept && gone != NULL;
+}
+
+static bool
+check_freeze(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
+    g_autoptr(json_t) state =
+        channel != NULL ? ask_state(channel, "look\n", deadline, error) : NULL;
+    return state != NULL;
+}
+
+static bool
+unfreeze(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
+    g_autoptr(json_t) gone = channel != NULL ? ask(channel, "go\n", deadline, error) : NULL;
+    return gone != NULL;
+}
+
+/* Its memory is the file that it was given. A clone may not write to that, and has pages of its
+ * own: they are nowhere, but it says so. */
 static bool
 open_ram(pid_t number, IrekoRamFiles *ret_files, GError **error)
 {
     g_autofree char *path = g_strdup_printf("/proc/%d/fd/%d", (int)number, IREKO_PROCESS_FD_RAM);
+    struct stat link;
+    bool own = lstat(path, &link) == 0 && (link.st_mode & S_IWUSR) != 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
                     "its memory is in no file that can be read");
         return false;
     }
-    *ret_files = (IrekoRamFiles){
-        .path = g_steal_pointer(&path), .file_fd = fd, .process_fd = -1, .pages_fd = -1};
+    *ret_files = (IrekoRamFiles){.path = g_steal_pointer(&path),
+                                 .file_fd = fd,
+                                 .process_fd = own ? -1 : dup(fd),
+                                 .pages_fd = -1};
     return true;
 }
 
@@ -165,6 +224,8 @@ const IrekoEngine ireko_engine_fake = {
     .await = await,
     .relink = relink,
     .freeze = freeze,
+    .check_freeze = check_freeze,
+    .unfreeze = unfreeze,
     .open_ram = open_ram,
     .press_power = press_power,
 };

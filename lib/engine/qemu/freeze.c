@@ -168,6 +168,38 @@ ireko_qemu_freeze(int control_fd, const IrekoFreeze *freeze, IrekoDeadline deadl
     return false;
 }
 
+bool
+ireko_qemu_check_freeze(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
+    return qmp != NULL && check_blockers(qmp, deadline, error);
+}
+
+/* A migration that goes on when nobody waits for it any more is ended first: until then QEMU
+ * refuses to go on. */
+bool
+ireko_qemu_unfreeze(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
+    for (;;) {
+        g_autoptr(json_t) answer =
+            qmp != NULL ? ireko_qmp_execute(qmp, "query-status", NULL, deadline, error) : NULL;
+        if (answer == NULL)
+            return false;
+        if (json_is_true(json_object_get(answer, "running")))
+            return true;
+        (void)execute(qmp, "migrate_cancel", NULL, deadline, NULL);
+        g_autoptr(GError) why = NULL;
+        if (execute(qmp, "cont", NULL, deadline, &why))
+            continue;
+        if (g_get_monotonic_time() >= deadline) {
+            g_propagate_error(error, g_steal_pointer(&why));
+            return false;
+        }
+        g_usleep(LOOK_US);
+    }
+}
+
 /* ---- memory ---- */
 
 /* Where in a /proc/PID/maps the file FILE is mapped, and how: 's' or 'p'; 0 where it is not. */

@@ -16,4 +16,10 @@ ireko_qemu_freeze(int control_fd,
                   GError **error);
 
 bool
+ireko_qemu_check_freeze(int control_fd, IrekoDeadline deadline, GError **error);
+
+bool
+ireko_qemu_unfreeze(int control_fd, IrekoDeadline deadline, GError **error);
+
+bool
 ireko_qemu_open_ram(pid_t number, IrekoRamFiles *ret_files, GError **error);
