@@ -136,8 +136,9 @@ set_mac(const char *name, const char *mac, GError **error)
     return (fd >= 0 && ioctl(fd, SIOCSIFHWADDR, &request) == 0) || fail(name, error);
 }
 
+/* Gives CARD its address, or (STAYS) only looks which it has. */
 static bool
-become_card(IrekoIdentityCard *card, GError **error)
+become_card(IrekoIdentityCard *card, bool stays, GError **error)
 {
     g_autofree char *name = find_card(card->index);
     if (name == NULL) {
@@ -145,7 +146,7 @@ become_card(IrekoIdentityCard *card, GError **error)
                     card->index);
         return false;
     }
-    if (!set_mac(name, card->mac, error))
+    if (!stays && !set_mac(name, card->mac, error))
         return false;
     g_autofree char *path = g_build_filename(NET_FOLDER, name, "address", NULL);
     g_free(card->mac);
@@ -182,22 +183,30 @@ read_back(IrekoIdentity *identity)
     identity->time_us = g_get_real_time();
 }
 
+static bool
+take_names(const IrekoIdentity *identity, GError **error)
+{
+    if (sethostname(identity->host, strlen(identity->host)) != 0)
+        return fail("the host name", error);
+    return write_line(OWN_MACHINE_ID, identity->machine_id, error) &&
+           cover(PRODUCT_UUID, identity->uuid, error) && cover(BOOT_ID, identity->boot_id, error) &&
+           write_line(IREKO_BECOME_PATH, identity->path, error);
+}
+
 bool
 ireko_become(IrekoIdentity *identity, GError **error)
 {
     if (!set_clock(identity->time_us, error) || !reseed(identity->seed, error))
         return false;
-    if (sethostname(identity->host, strlen(identity->host)) != 0)
-        return fail("the host name", error);
-    if (!write_line(OWN_MACHINE_ID, identity->machine_id, error) ||
-        !cover(PRODUCT_UUID, identity->uuid, error) || !cover(BOOT_ID, identity->boot_id, error) ||
-        !write_line(IREKO_BECOME_PATH, identity->path, error))
+    bool stays = identity->machine_id == NULL;
+    if (!stays && !take_names(identity, error))
         return false;
     for (unsigned i = 0; i < identity->cards->len; i++) {
-        if (!become_card(identity->cards->pdata[i], error))
+        if (!become_card(identity->cards->pdata[i], stays, error))
             return false;
     }
-    rescan_disks();
+    if (!stays)
+        rescan_disks();
     read_back(identity);
     return true;
 }

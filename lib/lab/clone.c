@@ -2,6 +2,7 @@
 #include "lab/clone.h"
 
 #include "agent/agent.h"
+#include "lab/began.h"
 #include "lab/freeze.h"
 #include "lab/identity.h"
 
@@ -22,7 +23,7 @@ identify(const IrekoClone *clone, GError **error)
         fd >= 0 ? ireko_agent_hello(fd, NULL, deadline, layer->cancel_fd, error) : NULL;
     if (agent == NULL)
         return false;
-    g_autoptr(json_t) order = ireko_identity_order(clone->node, layer->id);
+    g_autoptr(json_t) order = ireko_identity_order(clone->node, layer->id, clone->same);
     g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline, error);
     int64_t clock_us =
         (int64_t)(ireko_patience_seconds(CLOCK_SECONDS, clone->pace) * G_USEC_PER_SEC);
@@ -33,17 +34,23 @@ IrekoVm *
 ireko_clone_start(const IrekoClone *clone, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
-    g_auto(IrekoThaw) thaw = {
-        .vault = clone->vault, .prefix = clone->prefix, .about = clone->about};
+    g_auto(IrekoThaw) thaw = {.vault = clone->vault,
+                              .prefix = clone->prefix,
+                              .about = clone->about,
+                              .origin = clone->same ? IREKO_ORIGIN_SNAPSHOT : IREKO_ORIGIN_CLONE};
     IrekoStart start = {0};
-    if (!ireko_thaw_prepare(layer, clone->node, clone->folder, &thaw, &start, error))
+    if (!ireko_thawing_set(clone->folder, error) ||
+        !ireko_thaw_prepare(layer, clone->node, clone->folder, &thaw, &start, error))
         return NULL;
     g_autoptr(IrekoVm) vm =
         ireko_vm_start(layer->engine, &start.spec, clone->folder,
                        ireko_patience(START_SECONDS, clone->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
-    if (vm == NULL || identify(clone, error))
-        return g_steal_pointer(&vm);
-    (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
-    return NULL;
+    if (vm != NULL && !identify(clone, error)) {
+        (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
+        g_clear_pointer(&vm, ireko_vm_free);
+    }
+    if (vm != NULL)
+        ireko_thawing_clear(clone->folder);
+    return g_steal_pointer(&vm);
 }

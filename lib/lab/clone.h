@@ -1,5 +1,5 @@
-/* lab/clone.h - a machine of L0 that begins as a frozen one and is then given an identity of its
- * own. Private to lib/lab. */
+/* lab/clone.h - a machine of L0 that begins as a frozen one, and is told the time and who it is.
+ * Private to lib/lab. */
 #pragma once
 
 #include "lab/layer.h"
@@ -14,11 +14,13 @@ typedef struct {
     const IrekoVault *vault;
     const char *prefix; /* of its files */
     const json_t *about;
+    bool same; /* it goes on as who it was; else it is given an identity of its own */
     unsigned pace;
 } IrekoClone;
 
-/* Starts it; returns when every machine inside has the identity that is its own, and proved it.
- * NULL with an error: nothing runs then. */
+/* Starts it; returns when every machine inside has the clock set, new random numbers and the
+ * identity that is to be its own, and proved it. NULL with an error: nothing runs then. While it is
+ * not so far, its folder is marked (lab/began.h). */
 IrekoVm *
 ireko_clone_start(const IrekoClone *clone, GError **error);
 

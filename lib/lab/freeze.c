@@ -6,7 +6,8 @@
  * the state.
  *
  * A clone maps the memory privately, and each of its disks is an overlay, empty at first. So it
- * writes to files of its own alone. */
+ * writes to files of its own alone. Where it is frozen in its turn, overlay and what it lies over
+ * become one disk again: what is frozen needs no other vault. */
 #include "lab/freeze.h"
 
 #include <errno.h>
@@ -15,8 +16,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/jsonl.h"
+#include "lab/began.h"
 #include "lab/drives.h"
 #include "lab/made.h"
+#include "lab/overlay.h"
 
 static const char *const formats[] = {"raw", "qcow2"}; /* of disks that ireko makes */
 
@@ -70,6 +74,7 @@ typedef struct {
     const IrekoFreezeOrder *order;
     IrekoVaultWriter *writer;
     GPtrArray *drives;
+    json_t *began; /* what the machine went on from; NULL: it booted */
     bool with_ram; /* in the state */
 } Freezing;
 
@@ -84,16 +89,64 @@ copy_ram(const Freezing *freezing, GError **error)
                             (uint64_t)order->node->machine->memory_mib << 20, error);
 }
 
+static int
+open_disk(const char *path, GError **error)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        ireko_error_from_errno(error, errno, "cannot open the disk '%s'", path);
+    return fd;
+}
+
+/* What DEVICE lies over, as ireko_began_write has it; NULL: nothing. */
+static const json_t *
+find_base(const json_t *began, const char *device)
+{
+    size_t i;
+    const json_t *disk;
+    json_array_foreach(json_object_get(began, "disks"), i, disk)
+    {
+        if (g_strcmp0(json_string_value(json_object_get(disk, "device")), device) == 0)
+            return disk;
+    }
+    return NULL;
+}
+
+/* Puts the overlay of DISK and what it lies over, BASE, down as one raw disk. */
+static bool
+flatten(const Freezing *freezing,
+        const IrekoDisk *disk,
+        const json_t *base,
+        const char *name,
+        GError **error)
+{
+    const char *path = json_string_value(json_object_get(base, "base"));
+    bool raw = g_strcmp0(json_string_value(json_object_get(base, "format")), formats[0]) == 0;
+    g_autofree char *over = ireko_made_overlay_path(disk, freezing->order->folder);
+    uint64_t bytes = ireko_made_bytes(disk);
+    IREKO_AUTOFD base_fd = path != NULL ? open_disk(path, error) : -1;
+    IREKO_AUTOFD over_fd = base_fd >= 0 ? open_disk(over, error) : -1;
+    IREKO_AUTOFD fd = over_fd >= 0 ? ireko_vault_create(freezing->writer, name, error) : -1;
+    return fd >= 0 && ireko_vault_copy_to(fd, base_fd, 0, raw ? bytes : 0, error) &&
+           (raw || ireko_overlay_put(base_fd, fd, bytes, error)) &&
+           ireko_overlay_put(over_fd, fd, bytes, error);
+}
+
 static bool
 copy_disk(const Freezing *freezing, const IrekoDrive *drive, GError **error)
 {
-    IREKO_AUTOFD fd = open(drive->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    g_autofree char *name = file_name(freezing->order->prefix, drive->disk->device, ".disk");
+    const json_t *base = find_base(freezing->began, drive->disk->device);
+    if (base != NULL)
+        return flatten(freezing, drive->disk, base, name, error);
+    IREKO_AUTOFD fd = open_disk(drive->path, error);
     struct stat st;
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        ireko_error_from_errno(error, errno, "cannot open the disk '%s'", drive->path);
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) != 0) {
+        ireko_error_from_errno(error, errno, "cannot look at the disk '%s'", drive->path);
         return false;
     }
-    g_autofree char *name = file_name(freezing->order->prefix, drive->disk->device, ".disk");
     return ireko_vault_copy(freezing->writer, name, fd, 0, (uint64_t)st.st_size, error);
 }
 
@@ -121,16 +174,21 @@ describe(const Freezing *freezing)
     const IrekoFreezeOrder *order = freezing->order;
     const IrekoSpec spec = {
         .machine = order->node->machine, .id = order->id, .cards = order->node->cards};
-    json_t *macs = json_array(), *disks = json_array();
-    for (unsigned i = 0; i < spec.machine->nics->len; i++) {
+    json_t *macs = json_deep_copy(json_object_get(freezing->began, "macs"));
+    json_t *disks = json_array();
+    bool booted = macs == NULL;
+    macs = booted ? json_array() : macs;
+    for (unsigned i = 0; booted && i < spec.machine->nics->len; i++) {
         g_autofree char *mac = ireko_spec_mac(&spec, i);
         json_array_append_new(macs, json_string(mac));
     }
     for (unsigned i = 0; i < freezing->drives->len; i++) {
         const IrekoDrive *drive = freezing->drives->pdata[i];
+        const json_t *base = find_base(freezing->began, drive->disk->device);
         if (drive->path != NULL)
-            json_array_append_new(disks, json_pack("{s:s,s:s}", "device", drive->disk->device,
-                                                   "format", drive->format));
+            json_array_append_new(disks,
+                                  json_pack("{s:s,s:s}", "device", drive->disk->device, "format",
+                                            base != NULL ? formats[0] : drive->format));
     }
     return json_pack("{s:s,s:b,s:o,s:o}", "path", order->node->path, "ram", !freezing->with_ram,
                      "macs", macs, "disks", disks);
@@ -169,10 +227,13 @@ ireko_freeze_machine(const IrekoFreezeOrder *order,
                      IrekoDeadline deadline,
                      GError **error)
 {
-    g_autoptr(GPtrArray) drives = ireko_drives_prepare(order->node, order->folder, error);
+    g_autoptr(json_t) began = ireko_began_read(order->folder);
+    /* the disks of one that went on from a vault are its overlays: none is made */
+    g_autoptr(GPtrArray) drives =
+        ireko_drives_prepare(order->node, began != NULL ? NULL : order->folder, error);
     if (drives == NULL)
         return NULL;
-    Freezing freezing = {.order = order, .writer = writer, .drives = drives};
+    Freezing freezing = {.order = order, .writer = writer, .drives = drives, .began = began};
     return freeze_into(&freezing, deadline, error) ? describe(&freezing) : NULL;
 }
 
@@ -233,9 +294,10 @@ recorded_format(const json_t *about, const char *device)
     return NULL;
 }
 
-/* Has DRIVE written over the vault's disk, into a file of FOLDER. */
+/* Has DRIVE written over the vault's disk, into a file of FOLDER; BEGAN is told. */
 static bool
-lay_over(const IrekoThaw *thaw, IrekoDrive *drive, const char *folder, GError **error)
+lay_over(
+    const IrekoThaw *thaw, IrekoDrive *drive, const char *folder, json_t *began, GError **error)
 {
     drive->base_format = recorded_format(thaw->about, drive->disk->device);
     if (drive->base_format == NULL)
@@ -244,6 +306,9 @@ lay_over(const IrekoThaw *thaw, IrekoDrive *drive, const char *folder, GError **
     g_clear_pointer(&drive->path, g_free);
     drive->base = ireko_vault_path(thaw->vault, disk);
     drive->format = IREKO_MADE_OVERLAY_FORMAT;
+    json_array_append_new(json_object_get(began, "disks"),
+                          json_pack("{s:s,s:s,s:s}", "device", drive->disk->device, "base",
+                                    drive->base, "format", drive->base_format));
     return ireko_made_overlay(drive->disk, folder, &drive->path, error);
 }
 
@@ -273,12 +338,15 @@ ireko_thaw_prepare(const IrekoLayer *layer,
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
     ret_start->spec.from = &thaw->frozen;
+    g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
+                                        json_object_get(thaw->about, "macs"), "disks");
     bool ready = ireko_start_plug(ret_start, layer, node, error);
     for (unsigned i = 0; ready && i < ret_start->drives->len; i++) {
         IrekoDrive *drive = ret_start->drives->pdata[i];
-        ready = drive->path == NULL || lay_over(thaw, drive, folder, error);
+        ready = drive->path == NULL || lay_over(thaw, drive, folder, began, error);
     }
-    if (!ready)
-        ireko_start_clear(ret_start);
-    return ready;
+    if (ready && ireko_began_write(folder, began, error))
+        return true;
+    ireko_start_clear(ret_start);
+    return false;
 }

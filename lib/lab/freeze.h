@@ -43,13 +43,15 @@ typedef struct {
     const IrekoVault *vault;
     const char *prefix;
     const json_t *about; /* what ireko_freeze_machine returned */
+    const char *origin;  /* "clone", "snapshot" */
     IrekoFrozen frozen;
     GPtrArray *macs; /* char *, NULL behind the last */
 } IrekoThaw;
 
 /* Puts together how LAYER would go on with NODE in FOLDER, where its overlays are made, from the
- * files PREFIX of VAULT, which ABOUT describes; all of them outlive RET_THAW and RET_START.
- * IREKO_ERROR_SYNTAX where they are not those of such a machine. */
+ * files PREFIX of VAULT, which ABOUT describes; all of them outlive RET_THAW and RET_START. Keeps
+ * in FOLDER that it does (lab/began.h). IREKO_ERROR_SYNTAX where they are not those of such a
+ * machine. */
 bool
 ireko_thaw_prepare(const IrekoLayer *layer,
                    const IrekoNode *node,

@@ -84,17 +84,18 @@ cards_of(const IrekoSpec *spec)
 }
 
 json_t *
-ireko_identity_order(const IrekoNode *node, const char *id)
+ireko_identity_order(const IrekoNode *node, const char *id, bool stays)
 {
     g_autofree char *whole = g_strconcat(id, "/", node->path, NULL);
     const IrekoSpec spec = {.machine = node->machine, .id = whole, .cards = node->cards};
     g_autofree char *host = ireko_node_host_name(node), *uuid = ireko_spec_uuid(&spec);
-    g_autofree char *machine_id = random_hex(16), *boot_id = random_uuid();
+    g_autofree char *machine_id = stays ? NULL : random_hex(16);
+    g_autofree char *boot_id = stays ? NULL : random_uuid();
     g_autofree char *seed = random_hex(IREKO_IDENTITY_SEED_BYTES);
     json_t *guests = json_array();
     for (unsigned i = 0; i < node->guests->len; i++)
-        json_array_append_new(guests, ireko_identity_order(node->guests->pdata[i], id));
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:i,s:I,s:o,s:o}", "name", node->name, "path",
+        json_array_append_new(guests, ireko_identity_order(node->guests->pdata[i], id, stays));
+    return json_pack("{s:s,s:s,s:s,s:s,s:s*,s:s*,s:s,s:i,s:I,s:o,s:o}", "name", node->name, "path",
                      node->path, "host", host, "uuid", uuid, "machine_id", machine_id, "boot_id",
                      boot_id, "seed", seed, "nonce", (int)(g_random_int() % NONCE_MODULUS),
                      "time_us", (json_int_t)g_get_real_time(), "cards", cards_of(&spec), "guests",
@@ -145,7 +146,7 @@ ireko_identity_check(const json_t *order, const json_t *answer, int64_t clock_us
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         const json_t *wanted = json_object_get(order, fields[i]);
         const json_t *got = json_object_get(answer, fields[i]);
-        if (!json_equal(wanted, got))
+        if (wanted != NULL && !json_equal(wanted, got))
             return !differs(order, fields[i], wanted, got, error);
     }
     g_autoptr(json_t) nonce =
@@ -227,8 +228,10 @@ identity_from_json(const json_t *order, json_int_t *ret_nonce, GError **error)
     identity->path = ireko_json_text(&reader, "path", PATH_MAX_LEN);
     identity->host = ireko_json_text(&reader, "host", PATH_MAX_LEN);
     identity->uuid = take_id(&reader, "uuid", 36);
-    identity->machine_id = take_id(&reader, "machine_id", 32);
-    identity->boot_id = take_id(&reader, "boot_id", 36);
+    bool stays =
+        json_object_get(order, "machine_id") == NULL && json_object_get(order, "boot_id") == NULL;
+    identity->machine_id = stays ? NULL : take_id(&reader, "machine_id", 32);
+    identity->boot_id = stays ? NULL : take_id(&reader, "boot_id", 36);
     g_autofree char *seed = take_id(&reader, "seed", ID_DIGITS);
     if (!read_seed(seed, identity->seed))
         ireko_json_reader_fail(&reader, "seed", "hex digits");
@@ -247,7 +250,7 @@ identity_to_json(const IrekoIdentity *identity, json_int_t nonce)
         json_array_append_new(cards,
                               json_pack("{s:i,s:s}", "index", (int)card->index, "mac", card->mac));
     }
-    return json_pack("{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:o}", "path", identity->path, "host",
+    return json_pack("{s:s,s:s,s:s,s:s*,s:s*,s:I,s:I,s:o}", "path", identity->path, "host",
                      identity->host, "uuid", identity->uuid, "machine_id", identity->machine_id,
                      "boot_id", identity->boot_id, "nonce", next_nonce(nonce), "time_us",
                      (json_int_t)identity->time_us, "cards", cards);

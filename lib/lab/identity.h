@@ -7,7 +7,8 @@
  *      "cards":[{"index":0,"mac":A}],"guests":[{"name":NAME, ... the same of the guest}]}
  *
  * The answer is the same without seed and name, its nonce another one that only whoever runs can
- * tell, and time_us the clock of the machine after it was set. */
+ * tell, and time_us the clock of the machine after it was set. Without machine_id and boot_id the
+ * machine is to stay who it is: it takes clock and seed alone, and says who that is. */
 #pragma once
 
 #include "lab/tree.h"
@@ -18,9 +19,10 @@ G_BEGIN_DECLS
 
 /* ---- on L0 ---- */
 
-/* What NODE, of the lab ID, is to be, and its guests; new secrets each time. A new reference. */
+/* What NODE, of the lab ID, is to be, and its guests; new secrets each time. STAYS: it is that
+ * already. A new reference. */
 json_t *
-ireko_identity_order(const IrekoNode *node, const char *id);
+ireko_identity_order(const IrekoNode *node, const char *id, bool stays);
 
 /* Whether ANSWER says that every machine of ORDER is what it was to be, and runs.
  * IREKO_ERROR_REMOTE names the machine and what it is instead. CLOCK_US: how far a clock may be
@@ -37,7 +39,8 @@ typedef struct {
 } IrekoIdentityCard;
 
 typedef struct {
-    char *path, *host, *uuid, *machine_id, *boot_id;
+    char *path, *host, *uuid;
+    char *machine_id, *boot_id; /* NULL in an order: the machine stays who it is */
     uint8_t seed[IREKO_IDENTITY_SEED_BYTES];
     int64_t time_us;  /* since 1970 */
     GPtrArray *cards; /* IrekoIdentityCard */
@@ -47,7 +50,7 @@ void
 ireko_identity_free(IrekoIdentity *identity); /* NULL is fine */
 
 /* Makes this machine the one that IDENTITY says, and puts what it then reads back in its place; the
- * seed is used up. */
+ * seed is used up. One that is to stay who it is has its clock and random numbers changed alone. */
 typedef bool (*IrekoBecome)(IrekoIdentity *identity, GError **error);
 
 /* Does what ORDER, which may be anything, asks for: of this machine by BE, of its guests, which

@@ -16,6 +16,7 @@
 #include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "lab/began.h"
 #include "lab/clone.h"
 #include "lab/netorder.h"
 #include "lab/network.h"
@@ -27,6 +28,7 @@
 #define HELLO_SECONDS 15 /* for the agent's first word, times the pace */
 #define FACTS_SECONDS 10
 #define ASK_SECONDS   2 /* for a machine that should be up already */
+#define END_SECONDS   5
 
 #define LAST_BREATH_US (500 * G_TIME_SPAN_MILLISECOND)
 #define LOOK_EVERY_US  (5 * G_TIME_SPAN_MILLISECOND)
@@ -44,9 +46,9 @@ typedef struct {
     IrekoTail *tail; /* of its console, until all is settled; or NULL */
     unsigned pace;
     IrekoTemplateUse use;
-    bool is_clone;
-    GHashTable *good; /* paths of the machines inside that run and hold their promises */
-    int64_t began_us; /* when its process was started; 0: it was found running */
+    const char *origin; /* of one that goes on from a vault, it and all inside it; else NULL */
+    GHashTable *good;   /* paths of the machines inside that run and hold their promises */
+    int64_t began_us;   /* when its process was started; 0: it was found running */
 } Task;
 
 static void
@@ -119,6 +121,7 @@ boot_vm(Task *task, GError **error)
 {
     const IrekoLayer *layer = task->run->layer;
     IrekoStart start = {0};
+    ireko_began_forget(task->folder);
     if (!ireko_layer_prepare(layer, task->node, task->folder, &start, error))
         return NULL;
     task->began_us = g_get_monotonic_time();
@@ -128,6 +131,37 @@ boot_vm(Task *task, GError **error)
                        ireko_patience(START_SECONDS, task->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
     return vm;
+}
+
+/* The machine is started now, to go on as ORIGIN. */
+static void
+begin_as(Task *task, const char *origin)
+{
+    task->began_us = g_get_monotonic_time();
+    task->origin = origin;
+    set_origin(task->report, origin);
+    settle(task, IREKO_STATE_STARTING, NULL);
+}
+
+/* Starts the machine as it was in the layer's snapshot. */
+static IrekoVm *
+restore_vm(Task *task, GError **error)
+{
+    const IrekoLayer *layer = task->run->layer;
+    const json_t *machines = json_object_get(ireko_vault_about(layer->snapshot), "machines");
+    g_autofree char *prefix = g_strconcat(task->node->name, "/", NULL);
+    const IrekoClone clone = {
+        .layer = layer,
+        .node = task->node,
+        .folder = task->folder,
+        .vault = layer->snapshot,
+        .prefix = prefix,
+        .about = json_object_get(machines, task->node->name),
+        .same = true,
+        .pace = task->pace,
+    };
+    begin_as(task, IREKO_ORIGIN_SNAPSHOT);
+    return ireko_clone_start(&clone, error);
 }
 
 /* Starts the machine as a clone of VAULT; NULL where it has to boot after all. */
@@ -144,16 +178,13 @@ clone_vm(Task *task, const IrekoVault *vault, GError **error)
         .about = json_object_get(ireko_vault_about(vault), "machine"),
         .pace = task->pace,
     };
-    task->began_us = g_get_monotonic_time();
-    task->is_clone = true;
-    set_origin(task->report, "clone");
-    settle(task, IREKO_STATE_STARTING, NULL);
+    begin_as(task, IREKO_ORIGIN_CLONE);
     g_autoptr(GError) why = NULL;
     IrekoVm *vm = ireko_clone_start(&clone, &why);
     if (vm != NULL)
         return vm;
     ireko_templates_reject(layer->templates, task->node, why);
-    task->is_clone = false;
+    task->origin = NULL;
     set_origin(task->report, "boot");
     if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED)) {
         g_propagate_error(error, g_steal_pointer(&why));
@@ -177,6 +208,8 @@ start_vm(Task *task, GError **error)
     IrekoTemplates *templates = task->run->layer->templates;
     if (!ireko_file_make_folder(task->folder, error))
         return NULL;
+    if (task->run->layer->snapshot != NULL)
+        return restore_vm(task, error);
     if (templates == NULL)
         return boot_vm(task, error);
     const IrekoVault *vault = NULL;
@@ -209,6 +242,48 @@ keep_as_template(Task *task, IrekoVm *vm)
     settle(task, IREKO_STATE_RUNNING, words);
 }
 
+/* What an earlier ireko did not come to the end of with the machine VM is put right, or (where
+ * nothing is started) told: false then. One that was to become another and did not is ended. */
+static bool
+is_settled(Task *task, IrekoVm **vm)
+{
+    const IrekoLayer *layer = task->run->layer;
+    bool thawing = ireko_is_thawing(task->folder);
+    if (!thawing && !ireko_vm_is_freezing(*vm))
+        return true;
+    g_autoptr(GError) error = NULL;
+    bool mended = false;
+    if (layer->start && thawing) {
+        mended = ireko_vm_end(*vm, ireko_patience(END_SECONDS, 1), &error);
+        g_clear_pointer(vm, ireko_vm_free);
+    } else if (layer->start) {
+        mended = ireko_vm_unfreeze(*vm, ireko_patience(START_SECONDS, task->pace), &error);
+    }
+    if (mended)
+        return true;
+    settle(task, error != NULL ? IREKO_STATE_FAILED : IREKO_STATE_STOPPED,
+           error != NULL ? error->message
+           : thawing ? "is about to go on from what was saved; where no ireko is at work on the "
+                       "lab any more, 'ireko up' starts it anew"
+                     : "stands still while it is saved; where no ireko is at work on the lab any "
+                       "more, 'ireko up' lets it go on");
+    g_clear_pointer(vm, ireko_vm_free);
+    return false;
+}
+
+/* As what the machine that runs was started. */
+static void
+recall_origin(Task *task)
+{
+    g_autoptr(json_t) began = ireko_began_read(task->folder);
+    const char *origin = json_string_value(json_object_get(began, "origin"));
+    if (origin == NULL)
+        return;
+    task->origin =
+        g_strcmp0(origin, IREKO_ORIGIN_SNAPSHOT) == 0 ? IREKO_ORIGIN_SNAPSHOT : IREKO_ORIGIN_CLONE;
+    set_origin(task->report, task->origin);
+}
+
 /* The machine's process: one that runs, or a new one. NULL where its fate is settled. */
 static IrekoVm *
 obtain_vm(Task *task)
@@ -216,7 +291,10 @@ obtain_vm(Task *task)
     const IrekoLayer *layer = task->run->layer;
     g_autoptr(GError) error = NULL;
     IrekoVm *vm = ireko_vm_attach(layer->engine, task->folder, &error);
+    if (vm != NULL && !is_settled(task, &vm))
+        return NULL;
     if (vm != NULL) {
+        recall_origin(task);
         if (layer->start && layer->level == 0)
             ireko_network_mend(layer, task->node, vm);
         settle(task, IREKO_STATE_STARTING, NULL);
@@ -356,9 +434,10 @@ pass_on(void *data, const json_t *object)
     g_autofree char *prefix = g_strconcat(task->node->path, "/", NULL);
     if (report == NULL || !g_str_has_prefix(report->path, prefix))
         return;
-    if (task->is_clone) {
-        set_origin(report, "clone");
-        if (report->ready_seconds < 0 && report->state >= IREKO_STATE_PROVING)
+    if (task->origin != NULL) {
+        set_origin(report, task->origin);
+        if (task->began_us != 0 && report->ready_seconds < 0 &&
+            report->state >= IREKO_STATE_PROVING)
             report->ready_seconds = seconds_since(task->began_us);
     }
     if (ireko_report_ok(report))
@@ -380,7 +459,8 @@ run_guests(Task *task, IrekoVm *vm, IrekoAgent *agent)
         pace = ireko_layer_pace(IREKO_ACCEL_KVM, pace, 1);
     int64_t silence_ms =
         (int64_t)(ireko_patience_seconds(START_SECONDS + HELLO_SECONDS, pace) * 1000);
-    g_autoptr(json_t) spec = ireko_spec_to_json(node, layer->id, task->pace, layer->start);
+    g_autoptr(json_t) spec =
+        ireko_spec_to_json(node, layer->id, task->pace, layer->start && layer->snapshot == NULL);
     if (ireko_agent_run(agent, spec, silence_ms, pass_on, task, &error))
         return;
     g_autofree char *message =

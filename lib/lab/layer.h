@@ -27,9 +27,10 @@ typedef struct IrekoLayer {
                 const IrekoNode *node,
                 const IrekoCard *card,
                 GError **error);
-    unsigned pace;                    /* how much longer than on bare KVM things may take here */
-    bool start;                       /* start what does not run; else only ask */
-    struct IrekoTemplates *templates; /* on L0, what machines may be clones of; NULL: all boot */
+    unsigned pace;                     /* how much longer than on bare KVM things may take here */
+    bool start;                        /* start what does not run; else only ask */
+    struct IrekoTemplates *templates;  /* on L0, what machines may be clones of; NULL: all boot */
+    const struct IrekoVault *snapshot; /* on L0, what all machines go on from; NULL: none */
     int cancel_fd;
     /* Each time more is known of a machine, of this layer or one inside; one call at a time. */
     void (*report)(void *data, const IrekoReport *report);

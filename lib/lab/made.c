@@ -207,10 +207,16 @@ make_qcow2(const char *path, uint64_t bytes, GError **error)
     return make_file(path, head, clusters * QCOW2_CLUSTER, error);
 }
 
+char *
+ireko_made_overlay_path(const IrekoDisk *disk, const char *folder)
+{
+    return path_of(disk, folder, ".overlay");
+}
+
 bool
 ireko_made_overlay(const IrekoDisk *disk, const char *folder, char **ret_path, GError **error)
 {
-    g_autofree char *path = path_of(disk, folder, ".overlay");
+    g_autofree char *path = ireko_made_overlay_path(disk, folder);
     (void)unlink(path);
     if (!make_qcow2(path, ireko_made_bytes(disk), error))
         return false;

@@ -26,6 +26,10 @@ ireko_made_create(const IrekoDisk *disk, const char *folder, GError **error);
 bool
 ireko_made_overlay(const IrekoDisk *disk, const char *folder, char **ret_path, GError **error);
 
+/* The path of such an overlay; free with g_free. */
+char *
+ireko_made_overlay_path(const IrekoDisk *disk, const char *folder);
+
 /* The size that DISK is made with: what is asked for, in whole sectors of 512 bytes. */
 uint64_t
 ireko_made_bytes(const IrekoDisk *disk);

@@ -161,7 +161,7 @@ static void
 check_order_is_kept(void)
 {
     g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab");
+    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
     g_autoptr(json_t) answer = answer_to(order);
     g_autoptr(GError) error = NULL;
     g_assert_true(ireko_identity_check(order, answer, CLOCK_US, &error));
@@ -192,8 +192,8 @@ static void
 check_replay(void)
 {
     g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) before = ireko_identity_order(node, "lab");
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab");
+    g_autoptr(json_t) before = ireko_identity_order(node, "lab", false);
+    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
     g_autoptr(json_t) answer = answer_to(before);
     g_assert_false(ireko_identity_check(order, answer, CLOCK_US, NULL));
 }
@@ -209,7 +209,7 @@ order_of_copy(const char *name)
 {
     g_autoptr(IrekoNode) node = node_of("", 1, name, hypervisor);
     ireko_node_be_copy(node);
-    return ireko_identity_order(node, "lab");
+    return ireko_identity_order(node, "lab", false);
 }
 
 static void
@@ -227,7 +227,7 @@ static void
 check_orders_are_read(void)
 {
     g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab");
+    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
     static const char *const fields[] = {"path",    "host", "uuid",  "machine_id",
                                          "boot_id", "seed", "nonce", "time_us"};
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
