@@ -34,6 +34,10 @@ cmd_verify(int argc, char **argv, GError **error);
 int
 cmd_down(int argc, char **argv, GError **error);
 int
+cmd_snapshot(int argc, char **argv, GError **error);
+int
+cmd_restore(int argc, char **argv, GError **error);
+int
 cmd_stop(int argc, char **argv, GError **error);
 int
 cmd_start(int argc, char **argv, GError **error);
@@ -63,6 +67,15 @@ cmd_bench_round(int argc, char **argv, GError **error);
 
 int
 cmd_switch(int argc, char **argv, GError **error);
+
+/* cmd-down.c: the name of the lab on record that WHERE means; one whose record is damaged still
+ * goes by its name. Free with g_free. */
+char *
+cli_lab_name(const IrekoHome *home, const char *where, GError **error);
+
+/* A step of a command, as IrekoLabRun.progress, on a line of standard error. */
+void
+cli_print_step(void *data, const char *step, unsigned done, unsigned total);
 
 /* options.c: parses the options ENTRIES of the verb argv[0]; stops at the first word that is none.
  * What is left is in ARGV[1] to ARGV[ARGC - 1], LEAST to MOST words (MOST < 0: any number). False

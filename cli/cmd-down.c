@@ -2,18 +2,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ireko/snapshot.h>
+
 #include "cli.h"
 
-static void
-print_step(void *data, const char *step, unsigned done, unsigned total)
+void
+cli_print_step(void *data, const char *step, unsigned done, unsigned total)
 {
     (void)data, (void)done, (void)total;
     (void)fprintf(stderr, "%s\n", step);
 }
 
-/* The name of the lab that WHERE means; a lab whose record is damaged still goes by its name. */
-static char *
-name_of(const IrekoHome *home, const char *where, GError **error)
+char *
+cli_lab_name(const IrekoHome *home, const char *where, GError **error)
 {
     g_auto(GStrv) names = ireko_lab_names(home);
     if (g_strv_contains((const char *const *)names, where))
@@ -35,19 +36,26 @@ cmd_down(int argc, char **argv, GError **error)
         return status;
 
     g_autoptr(IrekoHome) home = ireko_home_new();
-    g_autofree char *name = name_of(home, argv[1], error);
+    g_autofree char *name = cli_lab_name(home, argv[1], error);
     if (name == NULL)
         return EXIT_NO;
+    g_autoptr(GPtrArray) snapshots = ireko_snapshot_list(home, name);
     if (dry_run) {
         g_autoptr(IrekoLab) lab = ireko_lab_recorded(home, name, error);
         g_autoptr(GPtrArray) machines = lab != NULL ? ireko_lab_machines(lab) : NULL;
         for (unsigned i = 0; machines != NULL && i < machines->len; i++)
             (void)printf("end %s\n", ((const IrekoReport *)machines->pdata[i])->path);
+        for (unsigned i = 0; i < snapshots->len; i++)
+            (void)printf("remove snapshot %s\n",
+                         ((const IrekoSnapshot *)snapshots->pdata[i])->name);
         return lab != NULL ? EXIT_DONE : EXIT_NO;
     }
-    const IrekoLabRun run = {.cancel_fd = cli_cancel_fd(), .progress = print_step};
+    const IrekoLabRun run = {.cancel_fd = cli_cancel_fd(), .progress = cli_print_step};
     if (!ireko_lab_down(home, name, &run, error))
         return EXIT_NO;
+    for (unsigned i = 0; i < snapshots->len; i++)
+        (void)fprintf(stderr, "removed its snapshot %s\n",
+                      ((const IrekoSnapshot *)snapshots->pdata[i])->name);
     (void)fprintf(stderr, "%s is gone\n", name);
     return EXIT_DONE;
 }

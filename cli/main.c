@@ -51,6 +51,25 @@ const Command cli_commands[] = {
      "\n"
      "  ireko down workshop\n",
      cmd_down},
+    {"snapshot", "LAB NAME | list [LAB] | remove LAB NAME  [--dry-run] [--json]",
+     "freeze a whole lab as it is at one moment",
+     "Every machine stands still until all of them do, so that what they hold fits\n"
+     "together; then they go on. Memory, devices and the disks that ireko made are kept\n"
+     "as NAME, as often as you like. What cannot be saved - a disk of your own, a device\n"
+     "- is named before anything is stopped. down removes a lab's snapshots with it.\n"
+     "\n"
+     "  ireko snapshot workshop clean\n"
+     "  ireko snapshot list\n"
+     "  ireko snapshot remove workshop clean\n",
+     cmd_snapshot},
+    {"restore", "LAB NAME [--dry-run] [--json]", "bring a whole lab back as it was",
+     "Checks the snapshot NAME, ends what runs of the lab, and has every machine go on\n"
+     "as it was then, the same machines with the same addresses. Clocks are set and\n"
+     "random numbers drawn anew at every layer; all is proven as by verify. The snapshot\n"
+     "stays. One that is damaged is not used, and what runs runs on.\n"
+     "\n"
+     "  ireko restore workshop clean\n",
+     cmd_restore},
     {"stop", "PATH [--dry-run]", "shut one machine down, at any depth",
      "The machines inside it end with it. It stays on record; start, or up, brings it\n"
      "back. A machine that does not shut down in its time is ended.\n"

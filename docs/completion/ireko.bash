@@ -30,7 +30,7 @@ _ireko_options()
     up) echo --accel --fresh --dry-run --json ;;
     ps | verify) echo --json ;;
     down | stop) echo --dry-run ;;
-    start) echo --dry-run --json ;;
+    start | snapshot | restore) echo --dry-run --json ;;
     see) echo --address --map --cpu --exits --watch --seconds --find --guest --no-pause --ram --json ;;
     run) echo --accel --detach --dry-run ;;
     bench) echo --disk --rounds --dry-run --json ;;
@@ -71,12 +71,28 @@ _ireko_vmx()
     mapfile -t COMPREPLY < <(printf '%s\n' "${files[@]}"; compgen -W "$keys" -- "$word")
 }
 
+# Behind `ireko snapshot` and `ireko restore`: a lab, then one of its snapshots.
+_ireko_saved()
+{
+    local at=2 lab
+    if [ "$1" = snapshot ] && [[ ${COMP_WORDS[2]} == @(list|remove) ]]; then
+        at=3
+    fi
+    lab=${COMP_WORDS[at]}
+    if [ "$COMP_CWORD" -eq "$at" ]; then
+        words=$(_ireko_labs)
+        [ "$1" != snapshot ] || [ "$at" -ne 2 ] || words="$words list remove"
+    elif [ "$COMP_CWORD" -eq $((at + 1)) ]; then
+        words=$(cd "$(_ireko_state)/$lab/snapshots" 2>/dev/null && echo *)
+    fi
+}
+
 _ireko()
 {
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} verb=${COMP_WORDS[1]}
     local words=
     if [ "$COMP_CWORD" -eq 1 ]; then
-        words="check up ps verify down stop start console exec see run bench vmx image template --help --version"
+        words="check up ps verify down snapshot restore stop start console exec see run bench vmx image template --help --version"
     elif [ "$before" = --accel ]; then
         words="auto kvm tcg"
     elif [ "$verb" = check ] && [[ $before == --@(need|root|cpuid|record|explain) ]]; then
@@ -103,6 +119,7 @@ _ireko()
         up) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word") ;;
         run) mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.vmx' -- "$word") ;;
         ps | verify | down) words=$(_ireko_labs) ;;
+        snapshot | restore) _ireko_saved "$verb" ;;
         stop | start | console | exec | see) words=$(_ireko_paths) ;;
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         bench) [ "$COMP_CWORD" -eq 2 ] && words="disk" || words=$(_ireko_paths) ;;

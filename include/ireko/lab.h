@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-#include <ireko/check.h>
 #include <ireko/bench.h>
+#include <ireko/check.h>
 #include <ireko/report.h>
 
 G_BEGIN_DECLS
@@ -131,8 +131,9 @@ ireko_lab_plan(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GEr
 void
 ireko_lab_check(const IrekoHome *home, IrekoVerdict *verdict, int cancel_fd);
 
-/* Ends every machine of the lab on record as NAME and removes all that was made for it. Machines
- * with a user's own disks are asked to shut down first. */
+/* Ends every machine of the lab on record as NAME and removes all that was made for it, its
+ * snapshots included; with RUN's FRESH these stay. Machines with a user's own disks are asked to
+ * shut down first. */
 bool
 ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error);
 

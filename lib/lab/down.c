@@ -12,6 +12,7 @@
 #include "lab/end.h"
 #include "lab/layer.h"
 #include "lab/record.h"
+#include "lab/snapshot.h"
 
 #define POWER_SECONDS                                                                              \
     30 /* for a user's own system to shut down after its power button, times pace */
@@ -57,11 +58,8 @@ ending_of(const IrekoNode *node, unsigned pace, int cancel_fd)
 }
 
 bool
-ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error)
+ireko_machines_end(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error)
 {
-    IREKO_AUTOFD lock = ireko_record_lock(home, name, error);
-    if (lock < 0)
-        return false;
     g_autoptr(IrekoLab) lab = ireko_record_read(home, name, NULL);
     IrekoAccel accel =
         lab != NULL && strcmp(lab->accel, "kvm") == 0 ? IREKO_ACCEL_KVM : IREKO_ACCEL_TCG;
@@ -77,5 +75,16 @@ ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, 
         if (!ireko_machine_end(folder, &ending, error))
             return false;
     }
+    return true;
+}
+
+bool
+ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error)
+{
+    IREKO_AUTOFD lock = ireko_record_lock(home, name, error);
+    if (lock < 0 || !ireko_machines_end(home, name, run, error))
+        return false;
+    if (run->fresh && ireko_snapshots_any(home, name))
+        return ireko_record_clear_run(home, name, error);
     return ireko_record_remove(home, name, error);
 }

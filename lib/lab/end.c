@@ -28,8 +28,7 @@ ask(IrekoVm *vm, const char *folder, const IrekoEnding *ending)
     IREKO_AUTOFD hold = -1;
     int fd = ireko_port_connect(ireko_engine_chosen(), folder, &hold, NULL);
     g_autoptr(IrekoAgent) agent =
-        fd < 0 ? NULL
-               : ireko_agent_hello(fd, ending->path, ending->until, ending->cancel_fd, NULL);
+        fd < 0 ? NULL : ireko_agent_hello(fd, ending->path, ending->until, ending->cancel_fd, NULL);
     return agent != NULL && ireko_agent_stop(agent, ending->until, NULL);
 }
 

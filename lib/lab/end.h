@@ -2,9 +2,9 @@
  * lib/lab. */
 #pragma once
 
-#include "base/fd.h"
+#include <ireko/lab.h>
 
-#include <ireko/error.h>
+#include "base/fd.h"
 
 G_BEGIN_DECLS
 
@@ -19,5 +19,10 @@ typedef struct {
  * gone. True where none runs there. */
 bool
 ireko_machine_end(const char *folder, const IrekoEnding *ending, GError **error);
+
+/* Ends every machine of the lab NAME that runs, those that may have something to write to a user's
+ * disk in good order; what was made for them stays (lab/down.c). */
+bool
+ireko_machines_end(const IrekoHome *home, const char *name, const IrekoLabRun *run, GError **error);
 
 G_END_DECLS

@@ -125,16 +125,35 @@ read_json(const IrekoHome *home, const char *name, const char *file, GError **er
     return document;
 }
 
+json_t *
+ireko_record_document(const IrekoHome *home, const char *name, GError **error)
+{
+    return read_json(home, name, "record.json", error);
+}
+
+bool
+ireko_record_put(const IrekoHome *home, const char *name, const json_t *document, GError **error)
+{
+    g_autofree char *folder = lab_folder(home, name);
+    g_autofree char *path = g_build_filename(folder, "record.json", NULL);
+    return write_json(path, document, error);
+}
+
 IrekoLab *
 ireko_record_read(const IrekoHome *home, const char *name, GError **error)
 {
-    g_autoptr(json_t) document = read_json(home, name, "record.json", error);
-    if (document == NULL)
-        return NULL;
+    g_autoptr(json_t) document = ireko_record_document(home, name, error);
+    return document != NULL ? ireko_record_parse(document, name, error) : NULL;
+}
+
+IrekoLab *
+ireko_record_parse(const json_t *document, const char *name, GError **error)
+{
     const char *schema = NULL, *source = NULL, *folder = "/", *accel = NULL;
     json_t *machines = NULL;
-    if (json_unpack(document, "{s:s,s:s,s?s,s:s,s:o}", "schema", &schema, "source", &source,
-                    "folder", &folder, "accel", &accel, "machines", &machines) != 0 ||
+    if (json_unpack((json_t *)(uintptr_t)document, "{s:s,s:s,s?s,s:s,s:o}", "schema", &schema,
+                    "source", &source, "folder", &folder, "accel", &accel, "machines",
+                    &machines) != 0 ||
         strcmp(schema, RECORD_SCHEMA) != 0) {
         g_set_error(
             error, IREKO_ERROR, IREKO_ERROR_SYNTAX,

@@ -36,6 +36,16 @@ ireko_record_write(const IrekoHome *home, const IrekoLab *lab, GError **error);
 IrekoLab *
 ireko_record_read(const IrekoHome *home, const char *name, GError **error);
 
+/* The record as it is kept, a new reference; what PARSE reads and PUT writes. */
+json_t *
+ireko_record_document(const IrekoHome *home, const char *name, GError **error);
+
+IrekoLab *
+ireko_record_parse(const json_t *document, const char *name, GError **error);
+
+bool
+ireko_record_put(const IrekoHome *home, const char *name, const json_t *document, GError **error);
+
 /* Keeps NEST beside the record; a failure is of no consequence. */
 void
 ireko_record_write_nest(const IrekoHome *home, const IrekoNest *nest);

@@ -20,6 +20,7 @@
 #include "lab/network.h"
 #include "lab/record.h"
 #include "lab/requires.h"
+#include "lab/snapshot.h"
 #include "lab/template.h"
 
 /* One run of a lab on L0. */
@@ -29,10 +30,11 @@ typedef struct {
     const IrekoLabRun *run;
     IrekoFacts *facts;
     IrekoAccel accel;
-    IrekoTemplates *templates; /* what its machines may be clones of; or NULL */
-    IrekoLayer layer;          /* that they are for */
-    GHashTable *reports;       /* path -> IrekoReport, the newest of each machine */
-    GHashTable *inside;        /* path -> IrekoFacts, told by the machines of L0 */
+    IrekoTemplates *templates;  /* what its machines may be clones of; or NULL */
+    IrekoLayer layer;           /* that they are for */
+    GHashTable *reports;        /* path -> IrekoReport, the newest of each machine */
+    GHashTable *inside;         /* path -> IrekoFacts, told by the machines of L0 */
+    const IrekoVault *snapshot; /* what all go on from; NULL: none */
     char *folder;
 } Work;
 
@@ -213,6 +215,7 @@ layer_of(Work *work, bool start)
         .link = ireko_network_link,
         .pace = 1,
         .start = start,
+        .snapshot = work->snapshot,
         .cancel_fd = work->run->cancel_fd,
         .report = take_report,
         .take_facts = take_facts,
@@ -257,7 +260,7 @@ static void
 run_layer(Work *work, bool start)
 {
     IrekoLayer layer = layer_of(work, start);
-    if (start)
+    if (start && work->snapshot == NULL)
         layer.templates = find_templates(work);
     ireko_layer_run(&layer, work->lab->nodes);
     g_clear_pointer(&work->templates, ireko_templates_free);
@@ -397,12 +400,14 @@ put_on_record(const Work *work, bool any_runs, GError **error)
     return ireko_record_write(work->home, &record, error);
 }
 
-/* Forgets a lab of which nothing came to run. */
+/* Forgets a lab of which nothing came to run, and which has no snapshots to be brought back. */
 static void
 forget_if_nothing_runs(const Work *work)
 {
     g_auto(GStrv) alive = ireko_record_alive(work->home, work->lab->name);
-    if (alive[0] == NULL)
+    if (alive[0] == NULL && ireko_snapshots_any(work->home, work->lab->name))
+        (void)ireko_record_clear_run(work->home, work->lab->name, NULL);
+    else if (alive[0] == NULL)
         (void)ireko_record_remove(work->home, work->lab->name, NULL);
 }
 
@@ -458,6 +463,27 @@ ireko_lab_start(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GE
     ireko_layer_run(&layer, lab->nodes);
     IrekoNest *nest = nest_of(&work, began_us);
     ireko_record_update_nest(home, nest);
+    return nest;
+}
+
+IrekoNest *
+ireko_lab_resume(const IrekoHome *home,
+                 IrekoLab *lab,
+                 const IrekoVault *vault,
+                 const IrekoLabRun *run,
+                 GError **error)
+{
+    int64_t began_us = g_get_monotonic_time();
+    g_auto(Work) work = work_new(home, lab, run);
+    work.facts = ireko_facts_here(error);
+    if (work.facts == NULL || !choose_accel(&work, lab->accel, error) ||
+        !ireko_file_make_folder(work.folder, error) ||
+        !ireko_network_start(home, lab, run->program, error))
+        return NULL;
+    work.snapshot = vault;
+    run_layer(&work, true);
+    IrekoNest *nest = nest_of(&work, began_us);
+    ireko_record_write_nest(home, nest);
     return nest;
 }
 

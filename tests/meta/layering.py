@@ -68,6 +68,7 @@ PUBLIC = {
     "ireko/image.h": ["image", "lab"],
     "ireko/lab.h": ["lab"],
     "ireko/see.h": ["lab"],
+    "ireko/snapshot.h": ["lab"],
     "ireko/template.h": ["lab"],
 }
 
