@@ -33,9 +33,9 @@ typedef struct {
     bool cut;        /* more of them than IREKO_MAP_TABLES_MAX or _PIECES_MAX: not all came */
 } IrekoMapEnd;
 
-/* Hands every run that TABLE maps to FUNC, in ascending order. BUILDER is the chain of the machine
- * that built the table: for a machine's own table its own chain, for its nested one the chain of
- * the machine around it. False where FUNC stopped it. */
+/* Hands every run that TABLE maps to FUNC, in ascending order; none where there is no paging.
+ * BUILDER is the chain of the machine that built the table: for a machine's own table its own
+ * chain, for its nested one the chain of the machine around it. False where FUNC stopped it. */
 bool
 ireko_map(IrekoChain *builder,
           const IrekoTable *table,

@@ -7,8 +7,8 @@
  * The RAM is a memory file of 2 GiB, mapped shared as QEMU's is, with tables as Linux and KVM build
  * them at their worst: pages of 4 KiB throughout, in no order. A machine has 2048, 1024 and 256 MiB
  * as in the workshop. Addresses are random. Warm: 1,000 of them over and over. Cold: every page of
- * the machine once, in random order, the file newly mapped and 128 MiB of something else gone
- * through the CPU's caches; with nothing kept of nested tables but what this very pass finds. */
+ * the machine once, in random order, after 128 MiB of something else have gone through the CPU's
+ * caches, with nothing kept of tables but what this very pass finds. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,13 +141,11 @@ rate_of(Bench *bench, const Layer *layer, size_t n, size_t rounds, bool single)
     return rate;
 }
 
-/* Nothing of the RAM is in the CPU's caches and in this process's page table. */
+/* Nothing of the RAM is in the CPU's caches. */
 static void
 make_cold(Bench *bench)
 {
     uint64_t sum = 0;
-    if (madvise(bench->machines[0]->ram, ram_bytes[0], MADV_DONTNEED) != 0)
-        g_error("madvise: %s", g_strerror(errno));
     for (size_t i = 0; i < SWEEP; i += 64)
         sum += ++bench->sweep[i];
     if (sum == 0)

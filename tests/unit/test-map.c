@@ -188,6 +188,32 @@ test_large_pages_in_small_pieces_are_cut(void)
     ireko_chain_free(reader.chain);
 }
 
+static void
+test_what_cannot_be_followed_is_counted(void)
+{
+    g_autoptr(Machine) machine = machine_new(RAM, NULL);
+    IrekoTable own = table_new(machine, IREKO_PAGING_4, false);
+    table_map(machine, &own, 0, 0x1000, 1, T_ALL);
+    machine_set(machine, own.root.at + 8, 64 * MIB | T_ALL, 8); /* a table where no RAM is */
+    machine_set(machine, own.root.at + 16, own.root.at | T_PS | T_ALL, 8);
+    Reader reader;
+    IrekoMapEnd end;
+    reader_init(&reader, machine, NULL, 0);
+    g_autoptr(GArray) runs = runs_of(reader.chain, &own, &end);
+    g_assert_cmpuint(runs->len, ==, 1);
+    g_assert_cmpuint(end.broken, ==, 2);
+
+    own.bad_root = true;
+    g_autoptr(GArray) none = runs_of(reader.chain, &own, &end);
+    g_assert_cmpuint(none->len, ==, 0);
+    g_assert_cmpuint(end.broken, ==, 1);
+
+    IrekoTable unpaged = table_new(machine, IREKO_PAGING_NONE, false);
+    g_autoptr(GArray) nothing = runs_of(reader.chain, &unpaged, &end);
+    g_assert_cmpuint(nothing->len + end.broken, ==, 0);
+    ireko_chain_free(reader.chain);
+}
+
 /* ---- sums ---- */
 
 static void
@@ -256,6 +282,8 @@ main(int argc, char **argv)
     g_test_add_func("/map/empty-tables-without-end-are-cut", test_empty_tables_without_end_are_cut);
     g_test_add_func("/map/large-pages-in-small-pieces-are-cut",
                     test_large_pages_in_small_pieces_are_cut);
+    g_test_add_func("/map/what-cannot-be-followed-is-counted",
+                    test_what_cannot_be_followed_is_counted);
     g_test_add_func("/map/a-sum-counts-by-size-and-each-byte-of-ram-once",
                     test_a_sum_counts_by_size_and_each_byte_of_ram_once);
     g_test_add_func("/map/a-map-stops-where-it-is-told-to", test_a_map_stops_where_it_is_told_to);

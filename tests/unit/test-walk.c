@@ -221,6 +221,7 @@ static const struct {
     {"33 bits in PAE", IREKO_PAGING_PAE, false, 0, 4 * GIB, IREKO_CAUSE_TOO_WIDE},
     {"33 bits without paging", IREKO_PAGING_NONE, false, 0, 4 * GIB, IREKO_CAUSE_TOO_WIDE},
     {"49 bits in NPT", IREKO_PAGING_4, true, 0, 0x1000000000000, IREKO_CAUSE_TOO_WIDE},
+    {"NPT of a host without paging", IREKO_PAGING_NONE, true, 0x1000, 0, IREKO_CAUSE_BAD_ROOT},
     {"NPT has no upper half", IREKO_PAGING_4, true, 0, 0xffff800000000000, IREKO_CAUSE_TOO_WIDE},
     {"48 bits in NPT", IREKO_PAGING_4, true, 0, 0xffffffffffff, IREKO_CAUSE_NOT_PRESENT},
 };
@@ -268,6 +269,20 @@ test_a_root_of_pae_is_not_on_a_page(void)
     table = ireko_table_own(&state);
     g_assert_true(walk(machine, &table, 0xc0001234, 0, NULL, &found));
     g_assert_cmphex(found.at.at, ==, 0x5234);
+}
+
+static void
+test_formats_levels_and_causes_have_names(void)
+{
+    g_assert_cmpstr(ireko_paging_name(IREKO_PAGING_PAE), ==, "pae");
+    g_assert_cmpstr(ireko_paging_name(IREKO_PAGING_EPT5), ==, "ept-5-level");
+    g_assert_cmpstr(ireko_paging_name((IrekoPaging)99), ==, "unknown");
+    g_assert_cmpstr(ireko_level_name(IREKO_LEVEL_PDPT), ==, "pdpt");
+    g_assert_cmpstr(ireko_level_name(IREKO_LEVELS), ==, "unknown");
+    g_assert_cmpstr(ireko_cause_name(IREKO_CAUSE_NOT_RAM), ==, "not-ram");
+    g_assert_cmpstr(ireko_cause_name(IREKO_CAUSES), ==, "unknown");
+    for (unsigned i = 0; i < IREKO_CAUSES; i++)
+        g_assert_nonnull(ireko_cause_name((IrekoCause)i));
 }
 
 /* ---- RAM ---- */
@@ -359,6 +374,8 @@ main(int argc, char **argv)
     g_test_add_func("/walk/begins-where-root-and-address-allow",
                     test_a_walk_begins_where_root_and_address_allow);
     g_test_add_func("/walk/a-root-of-pae-is-not-on-a-page", test_a_root_of_pae_is_not_on_a_page);
+    g_test_add_func("/walk/formats-levels-and-causes-have-names",
+                    test_formats_levels_and_causes_have_names);
     g_test_add_func("/memory/a-pc-has-its-ram-around-its-holes",
                     test_a_pc_has_its_ram_around_its_holes);
     g_test_add_func("/memory/ranges-are-whole-and-in-order", test_ranges_are_whole_and_in_order);
