@@ -235,6 +235,18 @@ ireko_chain_outermost(const IrekoChain *chain, const IrekoRamMap **ret_map)
     return chain->memory;
 }
 
+bool
+ireko_chain_keeps(const IrekoChain *chain)
+{
+    return chain->own_lowest != NULL;
+}
+
+unsigned
+ireko_chain_reads(const IrekoChain *chain)
+{
+    return chain->reads;
+}
+
 /* Takes over what a walk found. */
 static void
 add_walk(IrekoWay *way, const IrekoWalk *walk)

@@ -24,7 +24,7 @@ typedef struct {
     const IrekoTable *table;
     IrekoRunFunc func;
     void *data;
-    uint64_t tables_max, pieces_max;
+    uint64_t tables_max, pieces_max, reads_left;
     IrekoRun run; /* not handed over yet; bytes 0: there is none */
     IrekoMapEnd end;
 } Mapping;
@@ -62,6 +62,16 @@ add(Mapping *mapping, const IrekoRun *next)
     return true;
 }
 
+/* Whether what was read for the last address leaves something to be read. */
+static bool
+may_read_on(Mapping *mapping)
+{
+    uint64_t reads = ireko_chain_reads(mapping->builder);
+    mapping->end.cut = mapping->end.cut || reads > mapping->reads_left;
+    mapping->reads_left -= MIN(reads, mapping->reads_left);
+    return !mapping->end.cut;
+}
+
 /* The page at START that LEAF is, in pieces as its way to RAM has them. */
 static bool
 add_page(Mapping *mapping, uint64_t start, const IrekoWalk *leaf)
@@ -74,6 +84,8 @@ add_page(Mapping *mapping, uint64_t start, const IrekoWalk *leaf)
             return true;
         }
         bool arrives = ireko_chain_npa(mapping->builder, (IrekoNpa){to}, 0, NULL, &way);
+        if (!may_read_on(mapping))
+            return true;
         IrekoRun run = {.start = start + done,
                         .bytes = arrives ? MIN(left, way.row_bytes)
                                          : MIN(left, IREKO_PAGE_BYTES - to % IREKO_PAGE_BYTES),
@@ -113,7 +125,10 @@ read_table(Mapping *mapping, unsigned level, uint64_t at, void *ret_entries)
         return false;
     }
     mapping->end.tables++;
-    if (mapping->memory.read(mapping->memory.data, (IrekoGpa){at}, ret_entries, len))
+    bool there = mapping->memory.read(mapping->memory.data, (IrekoGpa){at}, ret_entries, len);
+    if (!may_read_on(mapping))
+        return false;
+    if (there)
         return true;
     mapping->end.broken++;
     return false;
@@ -170,15 +185,20 @@ ireko_map(IrekoChain *builder,
                        .table = table,
                        .tables_max = IREKO_MAP_TABLES_MAX(pages),
                        .pieces_max = IREKO_MAP_PIECES_MAX(pages),
+                       .reads_left = IREKO_MAP_READS_MAX(pages),
                        .func = func,
                        .data = data};
     IrekoEntrySum none = {.all = UINT64_MAX};
-    bool more = true;
+    bool more = true, kept = ireko_chain_keeps(builder);
+    if (!kept)
+        ireko_chain_keep(builder, true); /* it is of about one moment all the same */
     if (table->bad_root)
         mapping.end.broken = 1;
     else if (table->top > 0)
         more = map_table(&mapping, table->top, table->root.at, 0, &none);
     more = more && hand_over(&mapping);
+    if (!kept)
+        ireko_chain_keep(builder, false);
     *ret_end = mapping.end;
     return more;
 }

@@ -4,9 +4,10 @@
 #include "xray/chain.h"
 
 /* The outermost machine having so many pages of RAM. More is mapped only where the same is mapped
- * many times over. */
+ * many times over, and more is read for it only by who is 15 machines deep or makes a map slow. */
 #define IREKO_MAP_TABLES_MAX(ram_pages) (((uint64_t)1 << 16) + (ram_pages))
 #define IREKO_MAP_PIECES_MAX(ram_pages) (((uint64_t)1 << 20) + 16 * (ram_pages))
+#define IREKO_MAP_READS_MAX(ram_pages)  (64 * IREKO_MAP_PIECES_MAX(ram_pages))
 
 /* Pages in a row that differ in nothing but their addresses, which go up together. */
 typedef struct {
@@ -30,7 +31,7 @@ typedef struct {
     uint64_t broken; /* entries that are present and cannot be followed: a reserved bit, a table
                         that is not RAM ... */
     uint64_t pieces; /* pages, and of pages that are in several pieces further out those */
-    bool cut;        /* more of them than IREKO_MAP_TABLES_MAX or _PIECES_MAX: not all came */
+    bool cut;        /* more than IREKO_MAP_TABLES_MAX, _PIECES_MAX or _READS_MAX: not all came */
 } IrekoMapEnd;
 
 /* Hands every run that TABLE maps to FUNC, in ascending order; none where there is no paging.

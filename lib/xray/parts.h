@@ -33,3 +33,11 @@ ireko_memory_entry(const IrekoMemory *memory, IrekoGpa at, uint64_t *ret_raw, un
 /* The outermost machine's memory, and which of it is RAM. */
 const IrekoMemory *
 ireko_chain_outermost(const IrekoChain *chain, const IrekoRamMap **ret_map);
+
+/* Whether it keeps where tables are (ireko_chain_keep). */
+bool
+ireko_chain_keeps(const IrekoChain *chain);
+
+/* How many entries were read for the last address. */
+unsigned
+ireko_chain_reads(const IrekoChain *chain);
