@@ -77,11 +77,17 @@ main(int argc, char **argv)
     (void)fflush(stdout);
     struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
     unsigned long rounds = 0;
-    while (poll(&input, 1, 0) == 0) {
+    for (char asked = 0;;) {
         for (unsigned i = 0; i < ROUND; i++)
             work = work * 3 + i;
         rounds++;
+        if (poll(&input, 1, 0) == 0)
+            continue;
+        ssize_t n = read(STDIN_FILENO, &asked, 1);
+        printf("rounds %lu\n", rounds);
+        (void)fflush(stdout);
+        if (n <= 0)
+            break;
     }
-    printf("rounds %lu\n", rounds);
     return 0;
 }
