@@ -5,11 +5,9 @@
 
 #include "see.h"
 
-#define ONCE_SECONDS  3
-#define WATCH_SECONDS 2
-#define NAME_WIDTH    14
-#define NARROW        80 /* columns where there is no terminal */
-#define TOP_ROWS      8  /* reasons of a machine that are shown while watching */
+#define NAME_WIDTH 14
+#define NARROW     80 /* columns where there is no terminal */
+#define TOP_ROWS   8  /* reasons of a machine that are shown while watching */
 
 typedef struct {
     const char *path;
@@ -109,10 +107,9 @@ see_exits(const IrekoHome *home, const char *path, const SeeOptions *options, GE
                    .watch = options->watch,
                    .terminal = cli_is_terminal(STDOUT_FILENO),
                    .width = width > 0 ? width : NARROW};
-    unsigned usual = options->watch ? WATCH_SECONDS : ONCE_SECONDS;
     const IrekoExitsOrder order = {
         .path = path,
-        .every_ms = 1000 * (options->seconds > 0 ? (unsigned)options->seconds : usual),
+        .every_ms = 1000 * (unsigned)options->seconds,
         .rounds = options->watch ? 0 : 1,
         .each = options->watch,
         .cancel_fd = cli_cancel_fd(),

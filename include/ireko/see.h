@@ -239,7 +239,7 @@ ireko_exit_edge_free(IrekoExitEdge *edge); /* NULL is fine */
 
 typedef struct {
     const char *path;  /* "esxi01/esxi02" or "LAB:..." */
-    unsigned every_ms; /* how long is counted, and how often told */
+    unsigned every_ms; /* how often it is told; 0: as often as costs the guests little */
     unsigned rounds;   /* how often; 0: until CANCEL_FD */
     bool each; /* a round tells what was counted since the one before, not since the start */
     int cancel_fd;
@@ -257,10 +257,11 @@ ireko_see_exits(const IrekoHome *home, const IrekoExitsOrder *order, GError **er
 char *
 ireko_exits_to_json(const char *path, const GPtrArray *edges);
 
-/* What runs inside each layer for that: writes a line a round to OUT_FD until CANCEL_FD or until
- * nobody reads. */
+/* What runs inside each layer for that: writes a line to OUT_FD after FIRST_MS, and then each
+ * EVERY_MS, until CANCEL_FD or until nobody reads. */
 bool
-ireko_see_serve_exits(unsigned every_ms, int out_fd, int cancel_fd, GError **error);
+ireko_see_serve_exits(
+    unsigned first_ms, unsigned every_ms, int out_fd, int cancel_fd, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoSeeFound, ireko_see_found_free)
 

@@ -28,10 +28,13 @@
 #include "base/fd.h"
 #include "base/file.h"
 
-#define TRACING      "sys/kernel/tracing"
-#define HIST_MAX     ((size_t)1 << 20) /* bytes of a histogram as text */
-#define REMOVE_TRIES 100
-#define REMOVE_US    10000
+#define TRACING       "sys/kernel/tracing"
+#define HIST_MAX      ((size_t)1 << 20) /* bytes of a histogram as text */
+#define EXIT_VMRUN    0x80              /* SVM */
+#define EXIT_VMLAUNCH 20                /* VMX */
+#define EXIT_VMRESUME 24
+#define REMOVE_TRIES  100
+#define REMOVE_US     10000
 
 static const struct {
     const char *event, *trigger;
@@ -169,11 +172,23 @@ ireko_exits_begin(int root_fd, GError **error)
     return g_steal_pointer(&count);
 }
 
+/* Whether a guest entered guests of its own: else nothing is in the two other histograms. */
+static bool
+are_nested(const GArray *rows)
+{
+    for (guint i = 0; i < rows->len; i++) {
+        uint32_t reason = g_array_index(rows, IrekoExitRow, i).reason;
+        if (reason == EXIT_VMRUN || reason == EXIT_VMLAUNCH || reason == EXIT_VMRESUME)
+            return true;
+    }
+    return false;
+}
+
 GArray *
 ireko_exits_read(IrekoExitCount *count, GError **error)
 {
     g_autoptr(GArray) rows = g_array_new(FALSE, TRUE, sizeof(IrekoExitRow));
-    for (size_t i = 0; i < G_N_ELEMENTS(events); i++) {
+    for (size_t i = 0; i < G_N_ELEMENTS(events) && (i == 0 || are_nested(rows)); i++) {
         g_autofree char *path = g_strdup_printf("events/kvm/%s/hist", events[i].event);
         g_autofree char *text = ireko_file_read(count->instance_fd, path, HIST_MAX, NULL, error);
         if (text == NULL || !ireko_exits_parse(text, events[i].column, rows, error))

@@ -101,7 +101,8 @@ tell(Counting *counting, int out_fd, int cancel_fd, GError **error)
 }
 
 bool
-ireko_see_serve_exits(unsigned every_ms, int out_fd, int cancel_fd, GError **error)
+ireko_see_serve_exits(
+    unsigned first_ms, unsigned every_ms, int out_fd, int cancel_fd, GError **error)
 {
     IREKO_AUTOFD root = open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     g_autoptr(IrekoExitCount) count = ireko_exits_begin(root, error);
@@ -113,8 +114,8 @@ ireko_see_serve_exits(unsigned every_ms, int out_fd, int cancel_fd, GError **err
                          .hv = access("/sys/module/kvm_intel", F_OK) == 0 ? IREKO_HV_VMX
                                                                           : IREKO_HV_SVM,
                          .began_us = g_get_monotonic_time()};
-    for (unsigned round = 1;; round++) {
-        int64_t next_us = counting.began_us + (int64_t)round * every_ms * 1000;
+    for (unsigned round = 0;; round++) {
+        int64_t next_us = counting.began_us + (first_ms + (int64_t)round * every_ms) * 1000;
         int64_t wait_ms = (next_us - g_get_monotonic_time()) / 1000;
         struct pollfd fds[] = {{.fd = cancel_fd, .events = POLLIN}, {.fd = out_fd, .events = 0}};
         if (poll(fds, G_N_ELEMENTS(fds), (int)CLAMP(wait_ms, 0, INT_MAX)) > 0)

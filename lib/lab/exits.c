@@ -25,15 +25,22 @@
 #define BEGIN_SECONDS 30 /* for a layer's first line, times the pace of a first layer under TCG */
 #define BEGIN_PACE    6
 #define COUNT_MS      10000
-#define WORDS_MAX     1024 /* bytes of what a layer said on standard error */
-#define GUEST_MAX     256  /* bytes of a guest's name */
+#define FIRST_MS      1000 /* to the first round of many */
+#define ONCE_MS       3000
+
+/* A round costs each layer a tenth of a second in software, and hardly anything on KVM. */
+#define WATCH_TCG_MS 10000
+#define WATCH_KVM_MS 2000
+
+#define WORDS_MAX 1024 /* bytes of what a layer said on standard error */
+#define GUEST_MAX 256  /* bytes of a guest's name */
 
 /* A layer that counts. */
 typedef struct {
     const IrekoHome *home;
     char *where; /* "LAB:esxi01": how it is reached */
     char *path;
-    unsigned every_ms;
+    unsigned first_ms, every_ms;
     int out_fd; /* of the talk: standard output and error there */
     int err_fd;
     int cancel_fd;
@@ -99,7 +106,8 @@ run_source(void *data)
 {
     Source *source = data;
     g_autofree char *every = g_strdup_printf("%u", source->every_ms);
-    const char *argv[] = {"ireko", "exits", "--every-ms", every, NULL};
+    g_autofree char *first = g_strdup_printf("%u", source->first_ms);
+    const char *argv[] = {"ireko", "exits", "--every-ms", every, "--first-ms", first, NULL};
     const int fds[3] = {-1, source->out_fd, source->err_fd};
     g_autoptr(GError) error = NULL;
     if (ireko_lab_exec(source->home, source->where, argv, fds, source->cancel_fd, &error) < 0)
@@ -122,6 +130,7 @@ source_new(const IrekoHome *home,
     source->where = g_strdup_printf("%s:%s", lab, node->path);
     source->path = g_strdup(node->path);
     source->every_ms = order->every_ms;
+    source->first_ms = order->rounds == 1 ? order->every_ms : MIN(order->every_ms, FIRST_MS);
     source->cancel_fd = stop_fd;
     source->out_fd = ends[1];
     source->err_fd = memfd_create("ireko-words", MFD_CLOEXEC);
@@ -353,11 +362,17 @@ tell_round(const IrekoExitsOrder *order,
 }
 
 bool
-ireko_see_exits(const IrekoHome *home, const IrekoExitsOrder *order, GError **error)
+ireko_see_exits(const IrekoHome *home, const IrekoExitsOrder *wanted, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    if (!ireko_capture_find(&capture, home, order->path, error))
+    if (!ireko_capture_find(&capture, home, wanted->path, error))
         return false;
+    IrekoExitsOrder chosen = *wanted;
+    const IrekoExitsOrder *order = &chosen;
+    if (chosen.every_ms == 0)
+        chosen.every_ms = chosen.rounds > 0                           ? ONCE_MS
+                          : g_strcmp0(capture.lab->accel, "kvm") == 0 ? WATCH_KVM_MS
+                                                                      : WATCH_TCG_MS;
     IREKO_AUTOFD stop_fd = eventfd(0, EFD_CLOEXEC);
     g_autoptr(GPtrArray) sources = g_ptr_array_new_with_free_func(source_free);
     add_sources(sources, home, &capture, order, stop_fd);

@@ -10,21 +10,19 @@ import struct
 import subprocess
 import sys
 
-from harness import LEAF, TOP, Place, run_tests, vmx_text, wait_for, write
+from harness import LEAF as LEAF_KEYS, TOP, Machine, Place, run_tests, vmx_text, write
 from vmruns import found_is_what_runs, nothing_is_found, what_ended_is_not_found
 from workshop import HOME, UP_SECONDS, WORKSHOP, up
 
+IREKO = os.environ.get("IREKO", os.path.join(TOP, "build/ireko"))
 PAGES = os.environ.get("IREKO_GUEST_PAGES", os.path.join(TOP, "build/tests/e2e/guest-pages"))
 SHADOWS = os.environ.get("IREKO_SHADOW_PAGES", os.path.join(TOP, "build/tests/e2e/shadow-pages"))
 PAGE = 4096
 LARGE = 2 << 20
 FRAME = (1 << 55) - 1
-PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
+OUTER, INNER, LEAF = PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
+MIBS = {OUTER: 2048, INNER: 1024, LEAF: 256, "outer": 1024, "outer/one": 160, "outer/two": 192}
 TRIES = 6  # a vCPU is seen at any moment: also when its kernel runs something else
-
-
-def words(*parts):
-    return " ".join(parts)
 
 
 class Pages:
@@ -33,7 +31,7 @@ class Pages:
     def __init__(self, place, path, small, large):
         with open(PAGES, "rb") as file:
             program = file.read()
-        subprocess.run([os.environ.get("IREKO", os.path.join(TOP, "build/ireko")), "exec", path, "--", "sh", "-c",
+        subprocess.run([IREKO, "exec", path, "--", "sh", "-c",
                         "cat > /tmp/pages && chmod +x /tmp/pages"],
                        input=program, env=place.env, check=True)
         self.process = place.begin("exec", path, "--", "/tmp/pages", str(small), str(large),
@@ -62,7 +60,7 @@ class Guest:
         assert len(found) == 1, f"the memory of {name} is not one mapping of {mib} MiB:\n{ask}"
         first, count = found[0] // PAGE, (mib << 20) // PAGE
         raw = subprocess.run(
-            [os.environ.get("IREKO", os.path.join(TOP, "build/ireko")), "exec", path, "--", "dd",
+            [IREKO, "exec", path, "--", "dd",
              f"if=/proc/{lines[0]}/pagemap", "bs=8", f"skip={first}", f"count={count}", "status=none"],
             stdout=subprocess.PIPE, env=place.env, check=True).stdout
         self.entries = struct.unpack(f"<{len(raw) // 8}Q", raw)
@@ -107,20 +105,27 @@ def seen_with_its_tables(place, path, pages):
     raise AssertionError(f"the page tables of the program were not loaded in {TRIES} tries: {walks[0]}")
 
 
-def compare(place, path, mibs, small, large):
-    """Every translation of PATH is what its own kernel and the kernels around it say."""
+def layers_around(place, path):
+    """What each layer around PATH, from the innermost outwards, says where its guest's memory is."""
     names = path.split("/")
+    return [Guest(place, "/".join(names[:depth]), names[depth], MIBS["/".join(names[:depth + 1])])
+            for depth in range(len(names) - 1, 0, -1)]
+
+
+def compare(place, path, small, large):
+    """Every translation of PATH is what its own kernel and the kernels around it say."""
+    level = path.count("/") + 1
     program = Pages(place, path, small, large)
     document, wanted, walks = seen_with_its_tables(place, path, program.pages)
-    layers = [Guest(place, "/".join(names[:depth]), names[depth], mibs[depth]) for depth in range(1, len(names))]
-    assert document["schema"] == "ireko.see/1" and document["path"] == path and document["level"] == len(names)
+    layers = layers_around(place, path)
+    assert document["schema"] == "ireko.see/1" and document["path"] == path and document["level"] == level
     wrong, gone = [], 0
     for (virtual, physical, word), walk in zip(wanted, walks, strict=True):
-        expected = [(len(names), "gva", virtual), (len(names), "gpa", physical)]
-        for depth in range(len(names) - 1, 0, -1):
-            at = layers[depth - 1].outwards(expected[-1][2]) if expected[-1][2] is not None else None
-            expected.append((depth, "gpa", at))
-        if any(at is None for _, _, at in expected):
+        expected = [(level, "gva", virtual), (level, "gpa", physical)]
+        for layer in layers:
+            at = layer.outwards(expected[-1][2]) if expected[-1][2] is not None else None
+            expected.append((expected[-1][0] - 1, "gpa", at))
+        if expected[-1][2] is None:
             gone += 1
             continue
         expected.append((0, "offset", expected[-1][2]))
@@ -136,11 +141,34 @@ def compare(place, path, mibs, small, large):
 
 
 def rip_is_code(place):
+    """With a stop and without one, the bytes at RIP are those of the memory file."""
     for path in PATHS:
-        document = see(place, path, [])
-        walk = document["vcpus"][0]["walks"][0]
-        assert walk["ok"] and walk["what"] == "rip" and walk["bytes"], walk
-        assert bytes.fromhex(walk["bytes"])[:8] == byte_at(document, places(walk)[-1][2], len(walk["bytes"]) // 2)[:8]
+        for options in [(), ("--no-pause",)]:
+            document = see(place, path, [], *options)
+            walk = document["vcpus"][0]["walks"][0]
+            assert walk["ok"] and walk["what"] == "rip" and walk["bytes"] and walk["code"], walk
+            assert (document["still_us"] is None) == bool(options)
+            here = byte_at(document, places(walk)[-1][2], len(walk["bytes"]) // 2)
+            assert bytes.fromhex(walk["bytes"]) == here, (walk, here)
+
+
+def boxes_are_right(place):
+    """Every page that --map lists is where the layer around says that it is."""
+    boxes = {box["path"]: box for box in json.loads(place.ireko("see", OUTER, "--map", "--json").stdout)["boxes"]}
+    assert set(boxes) == set(PATHS), boxes.keys()
+    for path in (INNER, LEAF):
+        layer, box = layers_around(place, path)[0], boxes[path]
+        listed = wrong = 0
+        for run in box["runs"]:
+            for at in range(int(run["start"], 16), int(run["start"], 16) + run["bytes"], PAGE):
+                there = layer.outwards(at) if at < MIBS[path] << 20 else None
+                if run["cause"] is None and there is not None:
+                    listed += 1
+                    wrong += there != int(run["to"], 16) + at - int(run["start"], 16)
+        print(f"# {path}: {listed} pages of its map compared, {wrong} elsewhere", flush=True)
+        assert listed > 1000 and wrong * 1000 <= listed, f"{path}: {wrong} of {listed} pages are elsewhere"
+        assert box["ram_bytes"] == MIBS[path] << 20
+        assert box["small_bytes"] + box["large_bytes"] + box["huge_bytes"] >= box["taken_bytes"]
 
 
 def shadows_lead_to_the_same(place):
@@ -155,24 +183,72 @@ def shadows_lead_to_the_same(place):
     assert found and all(same > 1000 and other == 0 for same, other, _ in found), found
 
 
+def a_dump_is_found_alike(place):
+    """A dump of the memory alone shows the same control blocks and guests."""
+    dump = place.path("dump")
+    live = json.loads(place.ireko("see", OUTER, "--find", "--json").stdout)
+    subprocess.run(["cp", "--sparse=always", see(place, OUTER, [])["ram_file"], dump], check=True)
+    found = json.loads(place.ireko("see", dump, "--find", "--json").stdout)
+    sure = [sorted((c["gpa"], c["owner"], c["guest"], c["shadow"]) for c in document["controls"]
+                   if c["trust"] != "unconfirmed") for document in (live, found)]
+    assert sure[0] == sure[1] and len(sure[0]) == 3, sure
+    os.remove(dump)
+
+
+def exits_add_up(place):
+    """What one layer hands inwards the next one sees as exits of its guest."""
+    edges = {edge["path"]: edge for edge in
+             json.loads(place.ireko("see", LEAF, "--exits", "--seconds", "4", "--json").stdout)["edges"]}
+    assert {OUTER, INNER, LEAF} <= set(edges), edges.keys()
+    assert edges[OUTER]["counted"]
+    back = sum(reason["reflected"] for reason in edges[INNER]["reasons"])
+    seen = sum(reason["exits"] for reason in edges[LEAF]["reasons"])
+    names = {reason["name"] for reason in edges[INNER]["reasons"]}
+    print(f"# {back} exits handed back to {INNER}, which saw {seen}", flush=True)
+    assert back > 0 and seen > 0 and abs(back - seen) <= max(back, seen) / 3, (back, seen)
+    assert names & {"vmrun", "VMLAUNCH", "VMRESUME"}, names
+    assert all(reason["meaning"] for reason in edges[INNER]["reasons"]), edges[INNER]["reasons"]
+    left = place.ireko("exec", OUTER, "--", "ls", "/sys/kernel/tracing/instances").stdout
+    assert left == "", f"tracing goes on: {left}"
+
+
 def the_nest_is_seen(place):
     """Thousands of translations of L1, L2 and L3 are what the layers themselves say"""
     try:
         up(place, WORKSHOP)
         rip_is_code(place)
-        compare(place, PATHS[0], [2048], 2000, 4)
-        compare(place, PATHS[1], [2048, 1024], 2000, 4)
-        compare(place, PATHS[2], [2048, 1024, 256], 1000, 2)
+        compare(place, OUTER, 2000, 4)
+        compare(place, INNER, 2000, 4)
+        compare(place, LEAF, 1000, 2)
+        boxes_are_right(place)
+        exits_add_up(place)
         shadows_lead_to_the_same(place)
+        a_dump_is_found_alike(place)
         found_is_what_runs(place, "workshop", PATHS)
         what_ended_is_not_found(place, "workshop", PATHS)
     finally:
         place.ireko("down", "workshop", expect=None)
 
 
+def two_guests_are_told_apart(place):
+    """Of two guests in one hypervisor each is told to be itself"""
+    one = {"numvcpus": "1"}
+    paths = ["outer/one", "outer/two"]
+    inner = [Machine(path.split("/")[1], memsize=str(MIBS[path]), **one) for path in paths]
+    lab = place.lab("pair", Machine("outer", *inner, memsize=str(MIBS["outer"]), **one))
+    try:
+        up(place, lab)
+        for path in paths:
+            compare(place, path, 300, 0)
+            walk = see(place, path, [])["vcpus"][0]
+            assert f"ireko.path={path}" in walk["evidence"], walk["evidence"]
+    finally:
+        place.ireko("down", "pair", expect=None)
+
+
 def no_hypervisor_is_found_where_none_is(place):
     """In a Linux without guests no control block is found"""
-    vmx = write(place.path("leaf.vmx"), vmx_text({**LEAF, "memsize": "256"}))
+    vmx = write(place.path("leaf.vmx"), vmx_text({**LEAF_KEYS, "memsize": "256"}))
     try:
         place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
         nothing_is_found(place, "leaf")
@@ -181,4 +257,5 @@ def no_hypervisor_is_found_where_none_is(place):
 
 
 if __name__ == "__main__":
-    sys.exit(run_tests([the_nest_is_seen, no_hypervisor_is_found_where_none_is], lambda: Place(HOME)))
+    sys.exit(run_tests([the_nest_is_seen, two_guests_are_told_apart, no_hypervisor_is_found_where_none_is],
+                       lambda: Place(HOME)))
