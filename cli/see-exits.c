@@ -1,4 +1,5 @@
 /* cli/see-exits.c - ireko see PATH --exits: a table a layer, once or again and again. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -58,6 +59,25 @@ print_table(const Shown *shown, const IrekoExitEdge *edge)
     print_row(shown, "all", &all, edge->seconds);
 }
 
+/* What the engine counts by itself, since the machine started. */
+static void
+print_counted(const Shown *shown, const IrekoExitEdge *edge)
+{
+    g_autoptr(GString) words = g_string_new(NULL);
+    g_autoptr(GList) names =
+        g_list_sort(g_hash_table_get_keys(edge->counted), (GCompareFunc)(void (*)(void))strcmp);
+    for (GList *at = names; at != NULL; at = at->next) {
+        uint64_t value = *(const uint64_t *)g_hash_table_lookup(edge->counted, at->data);
+        if (value > 0)
+            g_string_append_printf(words, "%s%s %" PRIu64, words->len > 0 ? ", " : "",
+                                   (const char *)at->data, value);
+    }
+    g_autofree char *lead = g_strdup_printf("    %s since it started: ", edge->source);
+    g_autofree char *text = cli_wrap(words->str, shown->width, lead, "    ");
+    if (words->len > 0)
+        (void)fputs(text, stdout);
+}
+
 static void
 print_edge(const Shown *shown, const IrekoExitEdge *edge)
 {
@@ -66,6 +86,8 @@ print_edge(const Shown *shown, const IrekoExitEdge *edge)
         g_autofree char *lead = g_strdup_printf("%s -> %s: ", edge->path, by);
         g_autofree char *text = cli_wrap(edge->unknown, shown->width, lead, "    ");
         (void)printf("%s\n", g_strchomp(text));
+        if (edge->counted != NULL)
+            print_counted(shown, edge);
     } else {
         (void)printf("%s -> %s, %s, %.1f s\n", edge->path, by, edge->assist, edge->seconds);
         print_table(shown, edge);

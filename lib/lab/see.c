@@ -24,7 +24,17 @@ typedef struct {
     IrekoSource source;
     const IrekoSeeOrder *order;
     IrekoSeen *seen;
+    bool known; /* which guest it is: */
+    size_t guest;
+    char *evidence;
 } Look;
+
+static void
+look_clear(Look *look)
+{
+    g_clear_pointer(&look->evidence, g_free);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Look, look_clear)
 
 static void
 add_place(IrekoSeeWalk *walk, unsigned layer, const char *space, uint64_t at)
@@ -164,17 +174,35 @@ find_all(const IrekoSource *source, GError **error)
     return ireko_find(&memory, &source->capture->map, NULL, 0);
 }
 
-/* The vCPUs that are meant. */
+/* Finds out which guest is meant. */
+static bool
+identify(Look *look, GError **error)
+{
+    const IrekoNode *node = look->source.capture->node;
+    g_clear_pointer(&look->evidence, g_free);
+    look->guest = IREKO_FIND_OUTERMOST;
+    if (look->order->guest == 0) {
+        look->known = node == NULL ||
+                      ireko_within_guest(&look->source, node, &look->guest, &look->evidence, error);
+        return look->known;
+    }
+    size_t n = 0, guest = look->order->guest - 1;
+    const IrekoGuest *guests = ireko_findings_guests(look->source.findings, &n);
+    look->known = guest < n;
+    if (look->known) {
+        look->guest = guest;
+        look->seen->level = guests[guest].depth + 1;
+    } else {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                    "there is no guest %u, but %zu: --find shows them", look->order->guest, n);
+    }
+    return look->known;
+}
+
 static GPtrArray *
 vcpus_of(const Look *look, GError **error)
 {
-    if (look->order->guest == 0)
-        return ireko_within_vcpus(&look->source, look->source.capture->node, error);
-    size_t n = 0, guest = look->order->guest - 1;
-    const IrekoGuest *guests = ireko_findings_guests(look->source.findings, &n);
-    if (guest < n)
-        look->seen->level = guests[guest].depth + 1;
-    return ireko_within_guest_vcpus(&look->source, guest, "by its number", error);
+    return ireko_within_vcpus(&look->source, look->guest, look->evidence, error);
 }
 
 /* While the machine stands still. What was found while it ran is looked for again only where it
@@ -193,11 +221,11 @@ look_now(void *data, GError **error)
         return false;
     }
     look->source.stream = stream;
-    g_autoptr(GPtrArray) found = vcpus_of(look, NULL);
+    g_autoptr(GPtrArray) found = look->known ? vcpus_of(look, NULL) : NULL;
     g_autoptr(IrekoFindings) again = found == NULL ? find_all(&look->source, error) : NULL;
     if (found == NULL && again != NULL) {
         look->source.findings = again;
-        found = vcpus_of(look, error);
+        found = identify(look, error) ? vcpus_of(look, error) : NULL;
     }
     for (guint i = 0; found != NULL && i < found->len; i++)
         look_through(look, g_ptr_array_index(found, i));
@@ -223,12 +251,12 @@ static IrekoSeen *
 look_running(IrekoCapture *capture, const IrekoSeeOrder *order, GError **error)
 {
     g_autoptr(IrekoSeen) seen = seen_of(capture);
-    Look look = {
+    g_auto(Look) look = {
         .source = {.capture = capture, .memory = &capture->memory}, .order = order, .seen = seen};
     g_autoptr(IrekoFindings) findings = find_all(&look.source, error);
-    if (findings == NULL)
-        return NULL;
     look.source.findings = findings;
+    if (findings == NULL || !identify(&look, error))
+        return NULL;
     for (unsigned i = 0; i < LOOKS; i++) {
         g_autoptr(GArray) registers =
             ireko_vm_registers(capture->vm, ireko_deadline_in_ms(ASK_MS), error);
@@ -259,13 +287,14 @@ static IrekoSeen *
 look_once(IrekoCapture *capture, const IrekoSeeOrder *order, GError **error)
 {
     g_autoptr(IrekoSeen) seen = seen_of(capture);
-    Look look = {
+    g_auto(Look) look = {
         .source = {.capture = capture, .memory = &capture->memory}, .order = order, .seen = seen};
     bool inside = seen->level > 1 || order->guest > 0;
     g_autoptr(IrekoFindings) findings = inside ? find_all(&look.source, error) : NULL;
     if (inside && findings == NULL)
         return NULL;
     look.source.findings = findings;
+    (void)identify(&look, NULL); /* if not now, then while it stands still */
     if (!ireko_capture_take(capture, look_now, &look, error))
         return NULL;
     seen->still_us = capture->vm != NULL ? capture->still_us : -1;

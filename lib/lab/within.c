@@ -178,7 +178,8 @@ judge_claim(Claim *claim, const char *text, size_t len, uint64_t at)
         claim->own = true;
         return;
     }
-    claim->other = claim->other || g_str_has_prefix(claim->node->path, path);
+    bool around = n > 0 && strncmp(claim->node->path, path, n) == 0 && claim->node->path[n] == '/';
+    claim->other = claim->other || around;
     for (guint i = 0; claim->parent != NULL && i < claim->parent->guests->len; i++) {
         const IrekoNode *beside = g_ptr_array_index(claim->parent->guests, i);
         claim->other = claim->other || (beside != claim->node && strcmp(beside->path, path) == 0);
@@ -405,51 +406,34 @@ newest_of(const IrekoSource *source, const IrekoFound *controls, size_t n, const
 }
 
 GPtrArray *
-ireko_within_guest_vcpus(const IrekoSource *source,
-                         size_t guest,
-                         const char *evidence,
-                         GError **error)
+ireko_within_vcpus(const IrekoSource *source, size_t guest, const char *evidence, GError **error)
 {
+    g_autoptr(GPtrArray) found = guest == IREKO_FIND_OUTERMOST
+                                     ? outermost_vcpus(source)
+                                     : g_ptr_array_new_with_free_func(free_within);
     size_t n = 0;
-    const IrekoFound *controls = ireko_findings_controls(source->findings, &n);
-    g_autoptr(GPtrArray) found = g_ptr_array_new_with_free_func(free_within);
+    const IrekoFound *controls =
+        guest != IREKO_FIND_OUTERMOST ? ireko_findings_controls(source->findings, &n) : NULL;
     for (size_t i = 0; i < n; i++) {
         if (controls[i].guest != guest || controls[i].shadow ||
             controls[i].trust == IREKO_FIND_UNCONFIRMED)
             continue;
         IrekoWithin *within =
             from_block(source, newest_of(source, controls, n, &controls[i]), found->len);
-        if (within == NULL)
-            continue;
+        if (within != NULL)
+            g_ptr_array_add(found, within);
+    }
+    for (guint i = 0; evidence != NULL && i < found->len; i++) {
+        IrekoWithin *within = g_ptr_array_index(found, i);
         char *whole = g_strdup_printf("%s; %s", within->evidence, evidence);
         g_free(within->evidence);
         within->evidence = whole;
-        g_ptr_array_add(found, within);
     }
     if (found->len > 0)
         return g_steal_pointer(&found);
-    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
-                        "no vCPU of that guest was found: --find shows what there is");
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                        "no vCPU of it was found whose registers can be had");
     return NULL;
-}
-
-GPtrArray *
-ireko_within_vcpus(const IrekoSource *source, const IrekoNode *node, GError **error)
-{
-    if (node == NULL || node->level == 1) {
-        GPtrArray *found = outermost_vcpus(source);
-        if (found->len > 0)
-            return found;
-        g_ptr_array_unref(found);
-        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_STATE,
-                            "its state holds no vCPU whose registers can be had");
-        return NULL;
-    }
-    size_t guest = 0;
-    g_autofree char *evidence = NULL;
-    return ireko_within_guest(source, node, &guest, &evidence, error)
-               ? ireko_within_guest_vcpus(source, guest, evidence, error)
-               : NULL;
 }
 
 /* ---- the tables around it ---- */

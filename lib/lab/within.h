@@ -42,18 +42,11 @@ ireko_within_guest(const IrekoSource *source,
                    char **ret_evidence,
                    GError **error);
 
-/* The vCPUs of the machine NODE (NULL: the outermost): IrekoWithin; free with g_ptr_array_unref.
- * NULL: IREKO_ERROR_STATE where it has none that can be told to be its own. */
+/* The vCPUs of GUEST of the findings, or of the outermost machine: IrekoWithin; EVIDENCE (NULL:
+ * none) goes with each. Free with g_ptr_array_unref. NULL: IREKO_ERROR_STATE where it has none that
+ * can be told to be its own. */
 GPtrArray *
-ireko_within_vcpus(const IrekoSource *source, const IrekoNode *node, GError **error);
-
-/* The vCPUs of GUEST of the findings; EVIDENCE goes with each. NULL with IREKO_ERROR_NOT_FOUND
- * where there is no such guest. */
-GPtrArray *
-ireko_within_guest_vcpus(const IrekoSource *source,
-                         size_t guest,
-                         const char *evidence,
-                         GError **error);
+ireko_within_vcpus(const IrekoSource *source, size_t guest, const char *evidence, GError **error);
 
 IrekoAround
 ireko_within_around(const IrekoFindings *findings, size_t guest);

@@ -1,6 +1,6 @@
 /* tests/e2e/guest-pages.c - runs inside a machine: pages that know where they are.
  *
- *     guest-pages SMALL LARGE
+ *     guest-pages SMALL LARGE [rest]
  *
  * maps SMALL pages of 4 KiB and LARGE of 2 MiB, fills each with words that no other has, and prints
  * for each "SIZE VIRTUAL PHYSICAL WORD" in hex, the physical address as /proc/self/pagemap has it;
@@ -19,6 +19,7 @@
 #define LARGE   ((size_t)2 << 20)
 #define MARK    UINT64_C(0x6972656b00000000)
 #define ROUND   100000
+#define REST_US 100
 #define PRESENT (UINT64_C(1) << 63)
 #define FRAME   ((UINT64_C(1) << 55) - 1)
 #define POOL    "/proc/sys/vm/nr_hugepages"
@@ -81,6 +82,8 @@ main(int argc, char **argv)
         for (unsigned i = 0; i < ROUND; i++)
             work = work * 3 + i;
         rounds++;
+        if (argc > 3)
+            (void)usleep(REST_US);
         if (poll(&input, 1, 0) == 0)
             continue;
         ssize_t n = read(STDIN_FILENO, &asked, 1);

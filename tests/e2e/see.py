@@ -34,7 +34,7 @@ class Pages:
         subprocess.run([IREKO, "exec", path, "--", "sh", "-c",
                         "cat > /tmp/pages && chmod +x /tmp/pages"],
                        input=program, env=place.env, check=True)
-        self.process = place.begin("exec", path, "--", "/tmp/pages", str(small), str(large),
+        self.process = place.begin("exec", path, "--", "/tmp/pages", str(small), str(large), "rest",
                                    stdin=subprocess.PIPE)
         self.pages = []
         for line in self.process.stdout:

@@ -66,8 +66,11 @@ ask_monitor(IrekoQmp *qmp, const char *line, IrekoDeadline deadline, GError **er
         ireko_qmp_execute(qmp, "human-monitor-command", arguments, deadline, error);
     if (answer == NULL)
         return NULL;
+    /* Its lines end as a terminal's do. */
     const char *text = json_string_value(answer);
-    return ireko_text_safe(text != NULL ? text : "", (size_t)-1);
+    g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\r\n", -1);
+    g_autofree char *joined = g_strjoinv("\n", lines);
+    return ireko_text_safe(joined, (size_t)-1);
 }
 
 static bool

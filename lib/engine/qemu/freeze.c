@@ -136,9 +136,26 @@ await_saved(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
 }
 
 static bool
+stop(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (execute(qmp, "stop", NULL, deadline, &why))
+        return true;
+    if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TIMEOUT))
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT,
+                    "QEMU could not stop a vCPU in time (%s). Its TCG now and then loses the "
+                    "request where a guest computes without a pause; QEMU then answers nothing "
+                    "more until that guest halts",
+                    why->message);
+    else
+        g_propagate_error(error, g_steal_pointer(&why));
+    return false;
+}
+
+static bool
 save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
 {
-    return execute(qmp, "stop", NULL, deadline, error) &&
+    return stop(qmp, deadline, error) &&
            set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
            ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
            execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
