@@ -22,6 +22,7 @@ static const struct {
     {"cpus", "CPUs"},
     {"memory", "memory MiB"},
     {"disk.ssd", "SSD"},
+    {"net.link", "network"},
     {"net.address", "address"},
     {"net.broadcast", "broadcast"},
     {"net.unicast", "unicast"},

@@ -18,8 +18,8 @@ G_BEGIN_DECLS
 typedef struct {
     char *what;     /* "hv", "npt", "kvm", "cpus", "memory", "disk.ssd", "disk.bus", "guests"; where
                      * the lab requires vSAN also "vsan.hosts", "vsan.cache", "vsan.capacity",
-                     * "disk.size", "disk.serial", "disk.wwn"; of a card "net.address",
-                     * "net.broadcast", "net.unicast", "net.foreign-mac", "net.mtu" */
+                     * "disk.size", "disk.serial", "disk.wwn"; of a card "net.link",
+                     * "net.address", "net.broadcast", "net.unicast", "net.foreign-mac", "net.mtu" */
     char *device;   /* "scsi0:1", "ethernet0", or NULL */
     char *promised; /* "svm", "true", "2" ... JSON carries true, false and whole numbers as such */
     char *seen;     /* NULL: unknown, nobody inside could tell */

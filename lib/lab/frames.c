@@ -225,7 +225,7 @@ fault_of(const Proof *proof, const char *network)
             const IrekoCard *card = node->cards->pdata[k];
             if (report != NULL && report->state == IREKO_STATE_RUNNING &&
                 g_strcmp0(card->network, network) == 0 &&
-                !ireko_switch_has(status, node->path, card->index))
+                ireko_switch_port(status, node->path, card->index) == NULL)
                 return g_strdup_printf("ethernet%u of %s is not plugged into the lab's switch '%s'",
                                        card->index, node->path, network);
         }

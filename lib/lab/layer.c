@@ -414,6 +414,8 @@ prove(Task *task, IrekoAgent *agent)
     }
     ireko_nest_prove(task->report, task->node->machine, layer->facts, layer->accel, inner,
                      task->node->guests->len > 0);
+    if (layer->level == 0)
+        ireko_network_check(layer, task->node, task->report);
     prove_cards(task, agent);
     task->report->proven_seconds = seconds_since(task->began_us);
     if (layer->take_facts != NULL) {
@@ -476,8 +478,10 @@ settle_unasked(Task *task)
 {
     ireko_nest_prove(task->report, task->node->machine, task->run->layer->facts,
                      task->run->layer->accel, NULL, task->node->guests->len > 0);
-    if (task->run->layer->level == 0)
+    if (task->run->layer->level == 0) {
+        ireko_network_check(task->run->layer, task->node, task->report);
         ireko_network_listen(task->run->layer, task->node, task->report);
+    }
     settle(task, IREKO_STATE_RUNNING,
            "runs the user's own system: nobody inside tells what it sees");
     hold_back(task->run, task->node->guests,

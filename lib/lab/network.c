@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/jsonl.h"
 #include "lab/cards.h"
 #include "lab/switches.h"
 
@@ -74,11 +75,45 @@ ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm)
         if (card->link != IREKO_CARD_NET)
             continue;
         g_autoptr(json_t) status = ireko_switch_status(layer->folder, card->network, NULL);
-        if (status == NULL || ireko_switch_has(status, node->path, card->index))
+        if (status == NULL || ireko_switch_port(status, node->path, card->index) != NULL)
             continue;
         IREKO_AUTOFD fd = layer->link(layer, node, card, NULL);
         if (fd >= 0)
             (void)ireko_vm_relink(vm, card->index, fd, ireko_patience(RELINK_SECONDS, 1), NULL);
+    }
+}
+
+static void
+check_link(const IrekoLayer *layer,
+           const IrekoNode *node,
+           const IrekoCard *card,
+           IrekoReport *report)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *device = g_strdup_printf("ethernet%u", card->index);
+    g_autoptr(json_t) status = ireko_switch_status(layer->folder, card->network, &error);
+    const json_t *port = ireko_switch_port(status, node->path, card->index);
+    g_autofree char *evidence =
+        port != NULL     ? g_strdup_printf("a port of the lab's switch: %" JSON_INTEGER_FORMAT
+                                           " frames came by it, %" JSON_INTEGER_FORMAT " went",
+                                           json_integer_value(json_object_get(port, "received")),
+                                           json_integer_value(json_object_get(port, "sent")))
+        : status != NULL ? g_strdup("the lab's switch has no port of it")
+                         : g_strdup_printf("the lab's switch does not run: %s", error->message);
+    IrekoCheck *check = ireko_nest_link_check(device, card->network, port != NULL, evidence);
+    if (port == NULL)
+        check->fix =
+            g_strdup_printf("'ireko up %s' starts the switch and plugs the machines in", layer->id);
+    g_ptr_array_add(report->checks, check);
+}
+
+void
+ireko_network_check(const IrekoLayer *layer, const IrekoNode *node, IrekoReport *report)
+{
+    for (unsigned i = 0; i < node->cards->len; i++) {
+        const IrekoCard *card = node->cards->pdata[i];
+        if (card->link == IREKO_CARD_NET)
+            check_link(layer, node, card, report);
     }
 }
 

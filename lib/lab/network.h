@@ -30,6 +30,11 @@ ireko_network_link(const IrekoLayer *layer,
 void
 ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm);
 
+/* Looks whether the cards of the running machine NODE are plugged into the lab's switches: appends
+ * a check net.link for each to REPORT. */
+void
+ireko_network_check(const IrekoLayer *layer, const IrekoNode *node, IrekoReport *report);
+
 /* Takes into REPORT what the machine NODE, a user's own system, said of its addresses by ARP. */
 void
 ireko_network_listen(const IrekoLayer *layer, const IrekoNode *node, IrekoReport *report);

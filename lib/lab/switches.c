@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,6 +22,7 @@
 #define PORTS      "ports"
 #define END_MS     5000
 #define STATUS_MS  2000
+#define PLUG_MS    5000
 #define HASH_SHOWN 16
 
 /* The folder of a switch. A network may be called what no folder can be called. */
@@ -118,10 +120,13 @@ ireko_switch_plug(
         g_prefix_error(error, "the switch of the network '%s': ", network);
         return -1;
     }
-    if (send(fd, label, strlen(label), MSG_NOSIGNAL) == (ssize_t)strlen(label))
+    char answer[sizeof IREKO_SWITCH_ANSWER];
+    if (send(fd, label, strlen(label), MSG_NOSIGNAL) == (ssize_t)strlen(label) &&
+        ireko_fd_wait(fd, POLLIN, ireko_deadline_in_ms(PLUG_MS), -1, NULL) &&
+        recv(fd, answer, sizeof answer, 0) == (ssize_t)strlen(IREKO_SWITCH_ANSWER))
         return ireko_fd_steal(&fd);
-    ireko_error_from_errno(error, errno, "cannot plug into the switch of the network '%s'",
-                           network);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
+                "the switch of the network '%s' does not answer", network);
     return -1;
 }
 
@@ -139,8 +144,8 @@ ireko_switch_status(const char *folder, const char *network, GError **error)
     return status;
 }
 
-bool
-ireko_switch_has(const json_t *status, const char *path, unsigned index)
+const json_t *
+ireko_switch_port(const json_t *status, const char *path, unsigned index)
 {
     g_autofree char *label = label_of(path, index);
     size_t i;
@@ -148,9 +153,9 @@ ireko_switch_has(const json_t *status, const char *path, unsigned index)
     json_array_foreach(json_object_get(status, "ports"), i, port)
     {
         if (g_strcmp0(json_string_value(json_object_get(port, "label")), label) == 0)
-            return true;
+            return port;
     }
-    return false;
+    return NULL;
 }
 
 /* ---- ending ---- */

@@ -31,9 +31,9 @@ ireko_switch_plug(
 json_t *
 ireko_switch_status(const char *folder, const char *network, GError **error);
 
-/* Whether STATUS has a port of that card. */
-bool
-ireko_switch_has(const json_t *status, const char *path, unsigned index);
+/* What STATUS (NULL: nothing) says of the port of that card; NULL where there is none. */
+const json_t *
+ireko_switch_port(const json_t *status, const char *path, unsigned index);
 
 /* Ends every switch below FOLDER. */
 bool

@@ -113,6 +113,8 @@ static void
 take_label(Port *port, const uint8_t *text, size_t len)
 {
     port->label = ireko_text_safe((const char *)text, MIN(len, IREKO_SWITCH_LABEL));
+    (void)send(port->fd, IREKO_SWITCH_ANSWER, strlen(IREKO_SWITCH_ANSWER),
+               MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static void

@@ -2,9 +2,9 @@
  * clause 7 has it, so that frames of guests of guests arrive without promiscuous mode.
  *
  * A port is a connection to a unix socket of the kind SOCK_SEQPACKET: its first message is a label
- * (who is plugged in), each one after that a frame. QEMU has it as "-netdev dgram" with a
- * descriptor. Nothing here needs a privilege, opens a file or reads more of a frame than its
- * header and, to know addresses, ARP. */
+ * (who is plugged in), which the switch answers with IREKO_SWITCH_ANSWER; each one after that is a
+ * frame. QEMU has it as "-netdev dgram" with a descriptor. Nothing here needs a privilege, opens a
+ * file or reads more of a frame than its header and, to know addresses, ARP. */
 #pragma once
 
 #include <glib.h>
@@ -16,10 +16,11 @@
 
 G_BEGIN_DECLS
 
-#define IREKO_FRAME_HEADER 14
-#define IREKO_FRAME_MAX    (9216 + IREKO_FRAME_HEADER) /* the largest jumbo frame in use */
-#define IREKO_SWITCH_PORTS 2560                        /* 256 machines with ten cards each */
-#define IREKO_SWITCH_LABEL 1152                        /* bytes of a label: a path and a card */
+#define IREKO_FRAME_HEADER  14
+#define IREKO_FRAME_MAX     (9216 + IREKO_FRAME_HEADER) /* the largest jumbo frame in use */
+#define IREKO_SWITCH_PORTS  2560                        /* 256 machines with ten cards each */
+#define IREKO_SWITCH_ANSWER "plugged"
+#define IREKO_SWITCH_LABEL  1152 /* bytes of a label: a path and a card */
 
 /* ---- the table of addresses; pure ---- */
 

@@ -199,3 +199,12 @@ ireko_nest_frames_check(const char *what,
                        IREKO_CAUSE_UNKNOWN, evidence);
     return check;
 }
+
+IrekoCheck *
+ireko_nest_link_check(const char *device, const char *network, bool plugged, const char *evidence)
+{
+    IrekoCheck *check = ireko_check_new("net.link", device, network);
+    ireko_check_settle(check, plugged ? network : "nothing", plugged, IREKO_CAUSE_UNKNOWN,
+                       evidence);
+    return check;
+}

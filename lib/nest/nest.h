@@ -80,6 +80,10 @@ ireko_nest_prove_cards(IrekoReport *report,
                        const json_t *found,
                        const char *why_not);
 
+/* The check net.link of the card DEVICE: whether it is plugged into NETWORK. */
+IrekoCheck *
+ireko_nest_link_check(const char *device, const char *network, bool plugged, const char *evidence);
+
 /* The check WHAT of the card DEVICE: of PROMISED frames, SEEN (numbers as texts) came; SEEN NULL:
  * nobody can tell, and EVIDENCE says why. */
 IrekoCheck *

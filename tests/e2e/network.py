@@ -183,6 +183,10 @@ def test_dead_switch(place):
     lab = place.lab("one", hosts(2))
     place.nest("up", lab)
     kill(switches(place)["one/hostonly"])
+    links = {path: [(c["seen"], c["fix"]) for c in machine["checks"] if c["what"] == "net.link"]
+             for path, machine in by_path(place.nest("ps", "one")).items()}
+    assert links["host-1"][0][0] == "nothing" and "ireko up one" in links["host-1"][0][1], links
+    assert links["host-1/leaf"] == [], links
     nest = place.nest("verify", "one", expect=1)
     counts, lost = frames(nest)
     assert counts["host-1"]["net.unicast"] == (3, 1), counts  # its own guest's came
