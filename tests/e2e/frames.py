@@ -53,7 +53,9 @@ def test_network(place):
     kill(switches(place)["network/hostonly"])
     broken = [check for check in by_path(place.nest("verify", "network", expect=1))["esxi-2"]["checks"]
               if not check["ok"]]
-    assert broken and all("switch 'hostonly' does not run" in c["evidence"] for c in broken), broken
+    assert [check["what"] for check in broken] == ["net.link", *KINDS], broken
+    assert all("does not run" in check["evidence"] and "ireko up network" in check["fix"]
+               for check in broken), broken
     assert place.nest("up", LAB)["ok"], "up did not mend the network"
     after = place.guests()
     for path in ("network/esxi-1", "network/esxi-2"):
