@@ -8,21 +8,18 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/if.h>
-#include <linux/if_arp.h>
 #include <linux/random.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/file.h"
-#include "machine/address.h"
+#include "lab/interfaces.h"
 
 #define OWN_FOLDER      "/run/ireko"
 #define OWN_MACHINE_ID  "/run/machine-id" /* /etc/machine-id leads there */
@@ -30,7 +27,6 @@
 #define PRODUCT_UUID    "/sys/class/dmi/id/product_uuid"
 #define BOOT_ID         "/proc/sys/kernel/random/boot_id"
 #define SCSI_FOLDER     "/sys/class/scsi_disk"
-#define NET_FOLDER      "/sys/class/net"
 #define SHOWN_MAX       ((size_t)4096)
 #define MACHINE_ID_SIZE 16
 
@@ -98,59 +94,15 @@ reseed(uint8_t seed[IREKO_IDENTITY_SEED_BYTES], GError **error)
 
 /* ---- cards ---- */
 
-/* Whether the interface NAME is the card INDEX: by its PCI slot (machine/address.h). */
-static bool
-is_card(const char *name, unsigned index)
-{
-    g_autofree char *link = g_build_filename(NET_FOLDER, name, "device", NULL);
-    g_autofree char *target = g_file_read_link(link, NULL);
-    g_autofree char *address = target != NULL ? g_path_get_basename(target) : NULL;
-    g_autofree char *wanted = g_strdup_printf("0000:00:%02x.0", IREKO_SLOT_ETHERNET + index);
-    return g_strcmp0(address, wanted) == 0;
-}
-
-/* The name of the interface of the card INDEX, or NULL; free with g_free. */
-static char *
-find_card(unsigned index)
-{
-    g_autoptr(GDir) folder = g_dir_open(NET_FOLDER, 0, NULL);
-    for (const char *name; folder != NULL && (name = g_dir_read_name(folder)) != NULL;) {
-        if (strlen(name) < IFNAMSIZ && is_card(name, index))
-            return g_strdup(name);
-    }
-    return NULL;
-}
-
-static bool
-set_mac(const char *name, const char *mac, GError **error)
-{
-    struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
-    unsigned bytes[6];
-    (void)g_strlcpy(request.ifr_name, name, IFNAMSIZ);
-    if (sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
-               &bytes[4], &bytes[5]) != G_N_ELEMENTS(bytes))
-        return fail(mac, error);
-    for (size_t i = 0; i < G_N_ELEMENTS(bytes); i++)
-        request.ifr_hwaddr.sa_data[i] = (char)bytes[i];
-    IREKO_AUTOFD fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    return (fd >= 0 && ioctl(fd, SIOCSIFHWADDR, &request) == 0) || fail(name, error);
-}
-
 /* Gives CARD its address, or (STAYS) only looks which it has. */
 static bool
 become_card(IrekoIdentityCard *card, bool stays, GError **error)
 {
-    g_autofree char *name = find_card(card->index);
-    if (name == NULL) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "there is no card ethernet%u",
-                    card->index);
+    char *now = NULL;
+    if (!ireko_interfaces_mac(card->index, stays ? NULL : card->mac, &now, error))
         return false;
-    }
-    if (!stays && !set_mac(name, card->mac, error))
-        return false;
-    g_autofree char *path = g_build_filename(NET_FOLDER, name, "address", NULL);
     g_free(card->mac);
-    card->mac = shown_by(path);
+    card->mac = now;
     return true;
 }
 

@@ -136,6 +136,22 @@ set_mac(int fd, const char *name, const char *mac, GError **error)
             fail("give its address to the interface", name, error));
 }
 
+bool
+ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error)
+{
+    char name[IFNAMSIZ], now[IREKO_MAC_TEXT] = "";
+    if (!find_interface(index, name, error))
+        return false;
+    IREKO_AUTOFD fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = request_for(name);
+    bool was_up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
+    if (mac != NULL && (!set_mac(fd, name, mac, error) || !set_up(fd, name, was_up, error)))
+        return false;
+    (void)read_line(name, "address", now, sizeof now);
+    *ret_mac = g_strdup(now);
+    return true;
+}
+
 static uint32_t
 get_address(int fd, const char *name, unsigned long call)
 {

@@ -18,6 +18,11 @@ G_BEGIN_DECLS
 bool
 ireko_interfaces_set(const GPtrArray *cards, const GArray *uplinks, GError **error);
 
+/* Gives the interface of the card INDEX the address MAC (NULL: leaves it as it is) and stores which
+ * it has then; free with g_free. IREKO_ERROR_NOT_FOUND where no driver took the card. */
+bool
+ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error);
+
 /* What the kernel says of the interfaces of CARDS, a new reference:
  *     [{"card":N,"interface":NAME,"mac":M,"address":A,"prefix":P}]
  * Without NAME there is none; A is null where it has none. */
