@@ -10,14 +10,14 @@
 
 #define ROUNDS_USUAL 5
 
-static const char *const columns[] = {
-    "4 KiB, ONE AT A TIME", "AS HDD", "AS SSD", "SSD/HDD", "FILE HERE", "SSD/FILE"};
+static const char *const columns[] = {" ",      "AS HDD",    "AS SSD",  "SSD/HDD",
+                                      "ITSELF", "FILE HERE", "SSD/FILE"};
 
 static const struct {
     const char *kind, *words;
 } kind_words[IREKO_BENCH_KINDS] = {
-    {"seq-read", "sequential read"},
-    {"seq-write", "sequential write"},
+    {"seq-read", "seq. read"},
+    {"seq-write", "seq. write"},
     {"random-read", "random read"},
     {"random-write", "random write"},
 };
@@ -25,15 +25,13 @@ static const struct {
 static char *
 per_second(IrekoBenchRange range)
 {
-    return g_strdup_printf("%.0f/s", range.median);
+    return g_strdup_printf("%.0f", range.median);
 }
 
 static char *
 ratio(IrekoBenchRange range)
 {
-    return range.most < 0.1
-               ? g_strdup_printf("%.4f (%.4f..%.4f)", range.median, range.least, range.most)
-               : g_strdup_printf("%.2f (%.2f..%.2f)", range.median, range.least, range.most);
+    return g_strdup_printf("%.2f (%.2f..%.2f)", range.median, range.least, range.most);
 }
 
 static void
@@ -44,8 +42,13 @@ add_row(struct libscols_table *table, const IrekoBenchRow *row)
         if (strcmp(row->kind, kind_words[i].kind) == 0)
             words = kind_words[i].words;
     }
-    char *cells[] = {g_strdup(words),   per_second(row->hdd),  per_second(row->ssd),
-                     ratio(row->ratio), per_second(row->file), ratio(row->share)};
+    char *cells[] = {g_strdup(words),
+                     per_second(row->hdd),
+                     per_second(row->ssd),
+                     ratio(row->ratio),
+                     ratio(row->self),
+                     per_second(row->file),
+                     g_strdup_printf("%.4f", row->share.median)};
     struct libscols_line *line = scols_table_new_line(table, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(cells); i++) {
         (void)scols_line_set_data(line, i, cells[i]);
@@ -53,13 +56,13 @@ add_row(struct libscols_table *table, const IrekoBenchRow *row)
     }
 }
 
-/* Whether the ratios lie on both sides of 1 for every kind. */
+/* Whether the ratio of each kind is no further from 1 than the disk was from itself. */
 static bool
 makes_no_difference(const IrekoDiskBench *bench)
 {
     for (unsigned i = 0; i < IREKO_BENCH_KINDS; i++) {
-        const IrekoBenchRange *range = &bench->rows[i].ratio;
-        if (range->least > 1 || range->most < 1)
+        const IrekoBenchRow *row = &bench->rows[i];
+        if (row->ratio.median < row->self.least || row->ratio.median > row->self.most)
             return false;
     }
     return true;
@@ -79,14 +82,17 @@ print_result(const IrekoDiskBench *bench)
                  " MiB, %s by its .vmx; %s, %u rounds\n%s\n",
                  bench->device, bench->path, bench->name, (guint64)(bench->bytes >> 20),
                  bench->ssd ? "an SSD" : "a disk that rotates", bench->accel, bench->rounds, text);
-    (void)printf("\nMedian (least..most). %s\n",
-                 makes_no_difference(bench)
-                     ? "As an SSD it is as fast as a disk that rotates: the flag changes what\n"
-                       "software in the machine does with the disk, not the disk."
-                     : "The flag changes what software in the machine does with the disk, not the\n"
-                       "disk; a ratio that keeps away from 1 is that, or a machine that was busy.");
-    (void)printf("FILE HERE is a file of this host, without a machine in between: what is lost to\n"
-                 "it is the price of the emulation, whatever the disk calls itself.\n");
+    (void)printf(
+        "\nRequests of 4 KiB a second, one at a time; median (least..most).\n%s\n",
+        makes_no_difference(bench)
+            ? "As an SSD it is as fast as a disk that rotates, within what it differs\n"
+              "from itself (ITSELF): the flag changes what software in the machine does\n"
+              "with the disk, not the disk."
+            : "It differs by more than it did from itself (ITSELF). The flag changes what\n"
+              "software in the machine does with the disk, not the disk: measure again,\n"
+              "with more rounds, on a host with nothing else to do.");
+    (void)printf("FILE HERE is a file of this host, without a machine in between: what is lost\n"
+                 "to it is the price of the emulation, whatever the disk calls itself.\n");
 }
 
 static void

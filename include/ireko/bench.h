@@ -22,6 +22,8 @@ typedef struct {
     IrekoBenchRange hdd;   /* the disk while it is taken for one that rotates */
     IrekoBenchRange ssd;   /* the same disk, as an SSD */
     IrekoBenchRange ratio; /* ssd over hdd, round by round */
+    IrekoBenchRange self;  /* the disk over itself, taken for the same, in the same rounds: what a
+                            * ratio differs from 1 where there is no difference */
     IrekoBenchRange file;  /* a file of the outermost layer, without a machine in between */
     IrekoBenchRange share; /* ssd over file, round by round */
 } IrekoBenchRow;

@@ -10,6 +10,7 @@ G_BEGIN_DECLS
 #define IREKO_BENCH_TEXT_MAX    ((size_t)16 << 10) /* bytes of a round's samples */
 #define IREKO_BENCH_REGION_MAX  ((size_t)16 << 20) /* bytes of a disk that are read and written */
 #define IREKO_BENCH_SAMPLES_MAX 64                 /* of a round */
+#define IREKO_BENCH_OF_KIND     3                  /* samples of a kind in a round */
 #define IREKO_BENCH_SAMPLE_MS   120
 
 typedef struct {
@@ -38,8 +39,8 @@ ireko_bench_samples_to_text(const GArray *samples);
 GArray *
 ireko_bench_samples_from_text(const char *text, size_t len, GError **error);
 
-/* What the samples of all rounds come to, those of the DISK and of a FILE, each in the order of the
- * rounds. IREKO_ERROR_REMOTE where a round lacks one. */
+/* What the samples of all rounds come to, those of the DISK and of a FILE, each in the order in
+ * which they were measured. IREKO_ERROR_REMOTE where one is missing or out of order. */
 bool
 ireko_bench_sum(const GArray *disk,
                 const GArray *file,

@@ -2,8 +2,10 @@
  *
  * A request is 4 KiB, there is one at a time, and of a block device none goes through the page
  * cache of the layer that asks (O_DIRECT): what is measured is the way to the disk and back. Each
- * kind is measured once as an SSD and once as a disk that rotates, one after the other and in turn
- * first, so that a machine that grows slower or faster meanwhile favours neither.
+ * kind is measured three times, as a disk that rotates, as an SSD, as a disk that rotates, or the
+ * other way round: the two around are as far from the one between as from each other, so that a
+ * machine that grows slower or faster meanwhile favours neither, and they show how far two
+ * measurements of the same differ.
  *
  * What is written is what stood there: the region is read first, and written back once as a whole,
  * so that no thin disk has to find room while it is measured. A disk that is mounted, or that
@@ -178,11 +180,12 @@ static bool
 measure(const IrekoBenchRound *round, Region *region, GArray *samples, GError **error)
 {
     for (unsigned kind = 0; kind < IREKO_BENCH_KINDS; kind++) {
-        int first = round->flag == NULL ? -1 : (int)((round->number + kind) % 2);
-        if (!add_sample(round, region, kind, first, samples, error))
-            return false;
-        if (round->flag != NULL && !add_sample(round, region, kind, 1 - first, samples, error))
-            return false;
+        int around = (int)((round->number + kind) % 2);
+        for (unsigned i = 0; i < IREKO_BENCH_OF_KIND; i++) {
+            int ssd = round->flag == NULL ? -1 : i == 1 ? 1 - around : around;
+            if (!add_sample(round, region, kind, ssd, samples, error))
+                return false;
+        }
     }
     return true;
 }

@@ -92,28 +92,88 @@ range_of(const GArray *values)
                              .most = sorted[n - 1]};
 }
 
-/* The values of KIND and SSD in SAMPLES, in their order; free with g_array_unref. */
-static GArray *
-pick(const GArray *samples, unsigned kind, int ssd)
+/* What the rounds of one kind come to, value by value. */
+typedef struct {
+    GArray *hdd, *ssd, *file, *ratio, *self, *share;
+} Values;
+
+static void
+clear_values(Values *values)
 {
-    GArray *values = g_array_new(FALSE, FALSE, sizeof(double));
-    for (guint i = 0; i < samples->len; i++) {
-        const IrekoBenchSample *one = &g_array_index(samples, IrekoBenchSample, i);
-        if (one->kind == kind && one->ssd == ssd)
-            g_array_append_val(values, one->per_second);
-    }
-    return values;
+    GArray *const all[] = {values->hdd,   values->ssd,  values->file,
+                           values->ratio, values->self, values->share};
+    for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
+        g_array_unref(all[i]);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Values, clear_values)
+
+static GArray *
+new_values(void)
+{
+    return g_array_new(FALSE, FALSE, sizeof(double));
 }
 
-static IrekoBenchRange
-ratio_of(const GArray *over, const GArray *under)
+/* The samples of KIND in SAMPLES, in their order; free with g_array_unref. */
+static GArray *
+pick(const GArray *samples, unsigned kind)
 {
-    g_autoptr(GArray) ratios = g_array_new(FALSE, FALSE, sizeof(double));
-    for (guint i = 0; i < over->len; i++) {
-        double ratio = g_array_index(over, double, i) / g_array_index(under, double, i);
-        g_array_append_val(ratios, ratio);
+    GArray *picked = g_array_new(FALSE, FALSE, sizeof(IrekoBenchSample));
+    for (guint i = 0; i < samples->len; i++) {
+        const IrekoBenchSample *one = &g_array_index(samples, IrekoBenchSample, i);
+        if (one->kind == kind)
+            g_array_append_vals(picked, one, 1);
     }
-    return range_of(ratios);
+    return picked;
+}
+
+static void
+add(GArray *values, double value)
+{
+    g_array_append_val(values, value);
+}
+
+/* Takes one round: three samples of a DISK and three of a FILE. False where they are not these. */
+static bool
+take_round(Values *values, const IrekoBenchSample *disk, const IrekoBenchSample *file)
+{
+    bool ssd_between = disk[1].ssd == 1;
+    if (disk[0].ssd != (ssd_between ? 0 : 1) || disk[2].ssd != disk[0].ssd ||
+        disk[1].ssd != (ssd_between ? 1 : 0))
+        return false;
+    double here = 0, around = (disk[0].per_second + disk[2].per_second) / 2;
+    for (unsigned i = 0; i < IREKO_BENCH_OF_KIND; i++) {
+        if (file[i].ssd != -1)
+            return false;
+        here += file[i].per_second / IREKO_BENCH_OF_KIND;
+        add(values->file, file[i].per_second);
+        add(disk[i].ssd == 1 ? values->ssd : values->hdd, disk[i].per_second);
+    }
+    double hdd = ssd_between ? around : disk[1].per_second;
+    double ssd = ssd_between ? disk[1].per_second : around;
+    add(values->ratio, ssd / hdd);
+    add(values->self, disk[2].per_second / disk[0].per_second);
+    add(values->share, ssd / here);
+    return true;
+}
+
+static bool
+sum_kind(const GArray *disk, const GArray *file, IrekoBenchRow *row)
+{
+    g_auto(Values) values = {new_values(), new_values(), new_values(),
+                             new_values(), new_values(), new_values()};
+    bool good = disk->len > 0 && disk->len == file->len && disk->len % IREKO_BENCH_OF_KIND == 0;
+    for (guint i = 0; good && i < disk->len; i += IREKO_BENCH_OF_KIND)
+        good = take_round(&values, &g_array_index(disk, IrekoBenchSample, i),
+                          &g_array_index(file, IrekoBenchSample, i));
+    if (!good)
+        return false;
+    row->hdd = range_of(values.hdd);
+    row->ssd = range_of(values.ssd);
+    row->file = range_of(values.file);
+    row->ratio = range_of(values.ratio);
+    row->self = range_of(values.self);
+    row->share = range_of(values.share);
+    return true;
 }
 
 bool
@@ -124,20 +184,14 @@ ireko_bench_sum(const GArray *disk,
 {
     IrekoBenchRow rows[IREKO_BENCH_KINDS];
     for (unsigned kind = 0; kind < IREKO_BENCH_KINDS; kind++) {
-        g_autoptr(GArray) hdd = pick(disk, kind, 0), ssd = pick(disk, kind, 1),
-                          plain = pick(file, kind, -1);
-        if (hdd->len == 0 || hdd->len != ssd->len || hdd->len != plain->len) {
+        g_autoptr(GArray) of_disk = pick(disk, kind), of_file = pick(file, kind);
+        rows[kind] = (IrekoBenchRow){.kind = kinds[kind]};
+        if (!sum_kind(of_disk, of_file, &rows[kind])) {
             g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
-                        "samples of %s: %u as an SSD, %u as a disk that rotates, %u of a file",
-                        kinds[kind], ssd->len, hdd->len, plain->len);
+                        "the samples of %s are no rounds: %u of the disk, %u of a file",
+                        kinds[kind], of_disk->len, of_file->len);
             return false;
         }
-        rows[kind] = (IrekoBenchRow){.kind = kinds[kind],
-                                     .hdd = range_of(hdd),
-                                     .ssd = range_of(ssd),
-                                     .ratio = ratio_of(ssd, hdd),
-                                     .file = range_of(plain),
-                                     .share = ratio_of(ssd, plain)};
     }
     memcpy(ret_rows, rows, sizeof rows);
     return true;
@@ -156,11 +210,17 @@ ireko_disk_bench_to_text(const IrekoDiskBench *bench)
     json_t *rows = json_array();
     for (unsigned i = 0; i < IREKO_BENCH_KINDS; i++) {
         const IrekoBenchRow *row = &bench->rows[i];
-        json_array_append_new(rows, json_pack("{s:s,s:o,s:o,s:o,s:o,s:o}", "kind", row->kind, "hdd",
-                                              range_json(row->hdd), "ssd", range_json(row->ssd),
-                                              "ssd_over_hdd", range_json(row->ratio), "file",
-                                              range_json(row->file), "ssd_over_file",
-                                              range_json(row->share)));
+        const struct {
+            const char *name;
+            IrekoBenchRange range;
+        } ranges[] = {
+            {"hdd", row->hdd},     {"ssd", row->ssd},   {"ssd_over_hdd", row->ratio},
+            {"itself", row->self}, {"file", row->file}, {"ssd_over_file", row->share},
+        };
+        json_t *object = json_pack("{s:s}", "kind", row->kind);
+        for (size_t k = 0; k < G_N_ELEMENTS(ranges); k++)
+            json_object_set_new(object, ranges[k].name, range_json(ranges[k].range));
+        json_array_append_new(rows, object);
     }
     g_autoptr(json_t) object =
         json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:I,s:i,s:i,s:o}", "schema", "ireko.bench/1",

@@ -32,11 +32,11 @@ test_a_round_leaves_everything_as_it_was(void)
         g_autoptr(GError) error = NULL;
         g_autoptr(GArray) samples = ireko_bench_round(&round, &error);
         g_assert_no_error(error);
-        g_assert_cmpuint(samples->len, ==, 2 * IREKO_BENCH_KINDS);
+        g_assert_cmpuint(samples->len, ==, 3 * IREKO_BENCH_KINDS);
         for (guint i = 0; i < samples->len; i++) {
             const IrekoBenchSample *one = &g_array_index(samples, IrekoBenchSample, i);
-            g_assert_cmpuint(one->kind, ==, i / 2);
-            g_assert_cmpint(one->ssd, ==, (i % 2) ^ ((number + i / 2) % 2));
+            g_assert_cmpuint(one->kind, ==, i / 3);
+            g_assert_cmpint(one->ssd, ==, (i % 3 == 1) ^ ((number + i / 3) % 2));
             g_assert_true(one->per_second > 0);
         }
         g_autofree char *after = NULL, *flag_after = NULL;
@@ -118,40 +118,67 @@ test_lies_are_refused(void)
     g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
 }
 
+/* Rounds of samples: each kind in order, A B A where A is as an SSD in odd rounds. */
+static void
+fill(GArray *disk, GArray *file)
+{
+    static const double values[3][3] = {{100, 110, 100}, {90, 100, 110}, {400, 1200, 800}};
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned kind = 0; kind < IREKO_BENCH_KINDS; kind++) {
+            for (unsigned i = 0; i < 3; i++) {
+                const IrekoBenchSample one = {kind, (i == 1) ^ (round == 1), values[round][i]};
+                const IrekoBenchSample here = {kind, -1, 1000};
+                g_array_append_val(disk, one);
+                g_array_append_val(file, here);
+            }
+        }
+    }
+}
+
 static void
 test_rounds_are_summed_up(void)
 {
     g_autoptr(GArray) disk = samples_of(NULL, 0), file = samples_of(NULL, 0);
-    const double hdd[] = {100, 200, 400}, ssd[] = {110, 100, 400}, plain[] = {1000, 1000, 4000};
-    for (unsigned round = 0; round < 3; round++) {
-        for (unsigned kind = 0; kind < IREKO_BENCH_KINDS; kind++) {
-            const IrekoBenchSample samples[] = {{kind, 1, ssd[round]}, {kind, 0, hdd[round]}};
-            const IrekoBenchSample here = {kind, -1, plain[round]};
-            g_array_append_vals(disk, samples, 2);
-            g_array_append_val(file, here);
-        }
-    }
+    fill(disk, file);
     IrekoBenchRow rows[IREKO_BENCH_KINDS];
     g_autoptr(GError) error = NULL;
     g_assert_true(ireko_bench_sum(disk, file, rows, &error));
     g_assert_cmpstr(rows[3].kind, ==, "random-write");
-    g_assert_cmpfloat(rows[1].hdd.median, ==, 200);
-    g_assert_cmpfloat(rows[1].ssd.median, ==, 110);
-    g_assert_cmpfloat(rows[1].ssd.least, ==, 100);
-    g_assert_cmpfloat(rows[1].ratio.median, ==, 1); /* of each round, not of the medians */
-    g_assert_cmpfloat(rows[1].ratio.least, ==, 0.5);
-    g_assert_cmpfloat_with_epsilon(rows[1].ratio.most, 1.1, 1e-9);
-    g_assert_cmpfloat_with_epsilon(rows[1].share.median, 0.1, 1e-9);
+    const IrekoBenchRow *row = &rows[1];
+    g_assert_cmpfloat(row->hdd.median, ==, 100); /* 100 100 100 400 800 */
+    g_assert_cmpfloat(row->hdd.most, ==, 800);
+    g_assert_cmpfloat(row->ssd.median, ==, 110); /* 90 110 110 1200 */
+    g_assert_cmpfloat(row->ssd.least, ==, 90);
+    g_assert_cmpfloat_with_epsilon(row->ratio.least, 1, 1e-9); /* 100 over 100 */
+    g_assert_cmpfloat_with_epsilon(row->ratio.median, 1.1, 1e-9);
+    g_assert_cmpfloat_with_epsilon(row->ratio.most, 2, 1e-9); /* 1200 over 600 */
+    g_assert_cmpfloat_with_epsilon(row->self.least, 1, 1e-9);
+    g_assert_cmpfloat_with_epsilon(row->self.most, 2, 1e-9);
+    g_assert_cmpfloat_with_epsilon(row->share.median, 0.11, 1e-9);
+    g_assert_cmpfloat(row->file.median, ==, 1000);
+}
 
-    g_array_remove_index(disk, disk->len - 2); /* of the last round one as an SSD is missing */
-    g_assert_false(ireko_bench_sum(disk, file, rows, NULL));
-    g_array_set_size(disk, disk->len - 1); /* ... and the other */
-    g_assert_false(ireko_bench_sum(disk, file, rows, NULL));
-    g_array_set_size(disk, disk->len - 1); /* one as a disk that rotates */
-    g_assert_false(ireko_bench_sum(disk, file, rows, &error));
-    g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
-    g_array_set_size(disk, 0);
-    g_assert_false(ireko_bench_sum(disk, disk, rows, NULL));
+static void
+test_what_is_no_round_is_refused(void)
+{
+    for (unsigned fault = 0; fault < 6; fault++) {
+        g_autoptr(GArray) disk = samples_of(NULL, 0), file = samples_of(NULL, 0);
+        fill(disk, file);
+        if (fault < 3) /* one is missing */
+            g_array_remove_index(fault == 2 ? file : disk, fault);
+        else if (fault == 3) /* all are of one kind of disk */
+            g_array_index(disk, IrekoBenchSample, 1).ssd = 0;
+        else if (fault == 4)
+            g_array_index(disk, IrekoBenchSample, 2).ssd = -1;
+        else
+            g_array_index(file, IrekoBenchSample, 0).ssd = 1;
+        IrekoBenchRow rows[IREKO_BENCH_KINDS];
+        g_autoptr(GError) error = NULL;
+        g_assert_false(ireko_bench_sum(disk, file, rows, &error));
+        g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
+    }
+    g_autoptr(GArray) none = samples_of(NULL, 0);
+    g_assert_false(ireko_bench_sum(none, none, NULL, NULL));
 }
 
 int
@@ -164,5 +191,6 @@ main(int argc, char **argv)
     g_test_add_func("/bench/samples-come-back-the-same", test_samples_come_back_the_same);
     g_test_add_func("/bench/lies-are-refused", test_lies_are_refused);
     g_test_add_func("/bench/rounds-are-summed-up", test_rounds_are_summed_up);
+    g_test_add_func("/bench/what-is-no-round-is-refused", test_what_is_no_round_is_refused);
     return g_test_run();
 }
