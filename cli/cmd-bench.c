@@ -10,8 +10,8 @@
 
 #define ROUNDS_USUAL 5
 
-static const char *const columns[] = {" ",      "AS HDD",    "AS SSD",  "SSD/HDD",
-                                      "ITSELF", "FILE HERE", "SSD/FILE"};
+static const char *const columns[] = {" ",      "AS HDD", "AS SSD",  "SSD/HDD",
+                                      "ITSELF", "FILE",   "SSD/FILE"};
 
 static const struct {
     const char *kind, *words;
@@ -91,7 +91,7 @@ print_result(const IrekoDiskBench *bench)
             : "It differs by more than it did from itself (ITSELF). The flag changes what\n"
               "software in the machine does with the disk, not the disk: measure again,\n"
               "with more rounds, on a host with nothing else to do.");
-    (void)printf("FILE HERE is a file of this host, without a machine in between: what is lost\n"
+    (void)printf("FILE is a file of this host, without a machine in between: what is lost\n"
                  "to it is the price of the emulation, whatever the disk calls itself.\n");
 }
 
