@@ -181,6 +181,7 @@ ireko_lab_of_machine(const IrekoHome *home, const char *where, GError **error)
             return NULL;
         }
         found = g_steal_pointer(&lab);
+        found->requires = 0; /* that is of the whole lab, not of a part */
     }
     if (found == NULL)
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,

@@ -57,6 +57,8 @@ def test_refused(place):
     one_error(place.ireko("bench", "tape", "m", expect=2), "'tape'")
     one_error(place.ireko("bench", "disk", "m", "--rounds", "0", expect=2), "1 to 100")
     place.ireko("down", "one")
+    with open(own, "rb") as file:
+        assert file.read() == b"\1" * (1 << 20), "down took a file of the user's"
 
 
 def test_no_made_disk(place):

@@ -56,6 +56,19 @@ def test_example(place):
     place.ireko("down", "vsan")
 
 
+def test_one_host(place):
+    """A host that is stopped is missed by the others, and started again they are as many as before."""
+    place.ireko("up", EXAMPLE)
+    place.ireko("stop", "esxi-2")
+    hosts = broken(place.nest("verify", "vsan", expect=1))
+    assert hosts["esxi-1", "vsan.hosts", None]["evidence"] == "ready: esxi-1, esxi-3", hosts
+    started = place.nest("start", "esxi-2")
+    assert [machine["path"] for machine in started["machines"]] == ["esxi-2"] and started["ok"]
+    assert not vsan_checks(started["machines"][0]), "of one host it is not asked"
+    assert place.nest("verify", "vsan")["ok"]
+    place.ireko("down", "vsan")
+
+
 def test_other_labs(place):
     """A lab that requires nothing is not asked."""
     folder = three_files(place, "free", without("virtualSSD"))
@@ -150,5 +163,5 @@ def test_twins(place):
 
 
 if __name__ == "__main__":
-    main([test_example, test_other_labs, test_no_ssd, test_memory, test_many_faults,
+    main([test_example, test_one_host, test_other_labs, test_no_ssd, test_memory, test_many_faults,
           test_unknown_requirement, test_liar, test_twins], lambda: Place().fake("1"))
