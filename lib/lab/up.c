@@ -255,6 +255,15 @@ find_templates(Work *work)
     return work->templates;
 }
 
+/* What the lab requires of its machines, when each was asked. */
+static void
+prove_required(Work *work)
+{
+    g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
+    for (unsigned i = 0; i < proven->len; i++)
+        take_report(work, proven->pdata[i]);
+}
+
 /* Has the machines bring up, or only ask, theirs; then what the lab requires of them is proven. */
 static void
 run_layer(Work *work, bool start)
@@ -264,9 +273,7 @@ run_layer(Work *work, bool start)
         layer.templates = find_templates(work);
     ireko_layer_run(&layer, work->lab->nodes);
     g_clear_pointer(&work->templates, ireko_templates_free);
-    g_autoptr(GPtrArray) proven = ireko_requires_prove(work->lab, work->inside, work->reports);
-    for (unsigned i = 0; i < proven->len; i++)
-        take_report(work, proven->pdata[i]);
+    prove_required(work);
     if (!work->run->no_frames)
         prove_frames(work);
 }
@@ -461,6 +468,7 @@ ireko_lab_start(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GE
         return NULL;
     const IrekoLayer layer = layer_of(&work, true);
     ireko_layer_run(&layer, lab->nodes);
+    prove_required(&work);
     IrekoNest *nest = nest_of(&work, began_us);
     ireko_record_update_nest(home, nest);
     return nest;
