@@ -71,6 +71,7 @@ typedef struct {
     bool taps;              /* a card on a network has a tap of this layer, else a port of the
                              * lab's switch; either way */
     int link_fds[IREKO_NET_CARDS_MAX]; /* ... this; by the card's index, -1: none */
+    unsigned jit_mib;        /* what TCG may keep of translated code; 0: as much as QEMU likes */
     const IrekoFrozen *from; /* goes on as this one was, with memory of its own, which is written
                               * into pages of its own; NULL: boots */
 } IrekoSpec;

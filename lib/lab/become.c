@@ -158,7 +158,8 @@ ireko_become(IrekoIdentity *identity, GError **error)
             return false;
     }
     if (!stays)
-        rescan_disks();
+        if (strchr(identity->path, '/') == NULL) /* a guest's disks are still the ones they were */
+            rescan_disks();
     read_back(identity);
     return true;
 }

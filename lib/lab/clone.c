@@ -2,6 +2,7 @@
 #include "lab/clone.h"
 
 #include "agent/agent.h"
+#include "base/jsonl.h"
 #include "lab/began.h"
 #include "lab/freeze.h"
 #include "lab/identity.h"
@@ -13,7 +14,7 @@
 
 /* Tells the machine who it is, and looks whether that is who it says it is now. */
 static bool
-identify(const IrekoClone *clone, GError **error)
+identify(const IrekoClone *clone, json_t **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     IrekoDeadline deadline = ireko_patience(IDENTITY_SECONDS, clone->pace);
@@ -27,11 +28,15 @@ identify(const IrekoClone *clone, GError **error)
     g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline, error);
     int64_t clock_us =
         (int64_t)(ireko_patience_seconds(CLOCK_SECONDS, clone->pace) * G_USEC_PER_SEC);
-    return answer != NULL && ireko_identity_check(order, answer, clock_us, error);
+    if (answer == NULL || !ireko_identity_check(order, answer, clock_us, error))
+        return false;
+    if (ret_answer != NULL)
+        *ret_answer = g_steal_pointer(&answer);
+    return true;
 }
 
 IrekoVm *
-ireko_clone_start(const IrekoClone *clone, GError **error)
+ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     g_auto(IrekoThaw) thaw = {.vault = clone->vault,
@@ -46,7 +51,7 @@ ireko_clone_start(const IrekoClone *clone, GError **error)
         ireko_vm_start(layer->engine, &start.spec, clone->folder,
                        ireko_patience(START_SECONDS, clone->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
-    if (vm != NULL && !identify(clone, error)) {
+    if (vm != NULL && !identify(clone, ret_answer, error)) {
         (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
         g_clear_pointer(&vm, ireko_vm_free);
     }

@@ -20,8 +20,9 @@ typedef struct {
 
 /* Starts it; returns when every machine inside has the clock set, new random numbers and the
  * identity that is to be its own, and proved it. NULL with an error: nothing runs then. While it is
- * not so far, its folder is marked (lab/began.h). */
+ * not so far, its folder is marked (lab/began.h). RET_ANSWER, a new reference, is what the machines
+ * told (lab/identity.h); NULL: not asked for. */
 IrekoVm *
-ireko_clone_start(const IrekoClone *clone, GError **error);
+ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
 G_END_DECLS

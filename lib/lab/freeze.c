@@ -22,6 +22,12 @@
 #include "lab/made.h"
 #include "lab/overlay.h"
 
+/* What TCG keeps of translated code is each clone's own, and most of what it has for itself. Many
+ * share a sum; whoever has not enough translates again. */
+#define JIT_ALL_MIB     256
+#define JIT_LEAST_MIB   8
+#define JIT_SHARED_FROM 8 /* clones */
+
 static const char *const formats[] = {"raw", "qcow2"}; /* of disks that ireko makes */
 
 /* ---- what is in the way ---- */
@@ -338,6 +344,8 @@ ireko_thaw_prepare(const IrekoLayer *layer,
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
     ret_start->spec.from = &thaw->frozen;
+    if (layer->clones >= JIT_SHARED_FROM)
+        ret_start->spec.jit_mib = MAX(JIT_ALL_MIB / layer->clones, JIT_LEAST_MIB);
     g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
                                         json_object_get(thaw->about, "macs"), "disks");
     bool ready = ireko_start_plug(ret_start, layer, node, error);

@@ -16,6 +16,7 @@
 #include "base/text.h"
 #include "engine/engine.h"
 #include "lab/layer.h"
+#include "lab/netorder.h"
 
 #define PATH_MAX_LEN  ((size_t)65 * IREKO_PATH_DEPTH_MAX)
 #define ID_DIGITS     ((size_t)2 * IREKO_IDENTITY_SEED_BYTES)
@@ -92,14 +93,16 @@ ireko_identity_order(const IrekoNode *node, const char *id, bool stays)
     g_autofree char *machine_id = stays ? NULL : random_hex(16);
     g_autofree char *boot_id = stays ? NULL : random_uuid();
     g_autofree char *seed = random_hex(IREKO_IDENTITY_SEED_BYTES);
+    json_t *network = stays || node->cards->len == 0 ? NULL : ireko_netorder_cards(node, true);
     json_t *guests = json_array();
     for (unsigned i = 0; i < node->guests->len; i++)
         json_array_append_new(guests, ireko_identity_order(node->guests->pdata[i], id, stays));
-    return json_pack("{s:s,s:s,s:s,s:s,s:s*,s:s*,s:s,s:i,s:I,s:o,s:o}", "name", node->name, "path",
-                     node->path, "host", host, "uuid", uuid, "machine_id", machine_id, "boot_id",
-                     boot_id, "seed", seed, "nonce", (int)(g_random_int() % NONCE_MODULUS),
-                     "time_us", (json_int_t)g_get_real_time(), "cards", cards_of(&spec), "guests",
-                     guests);
+    return json_pack("{s:s,s:s,s:s,s:s,s:s*,s:s*,s:s,s:i,s:I,s:o,s:o*,s:o}", "name", node->name,
+                     "path", node->path, "host", host, "uuid", uuid, "machine_id", machine_id,
+                     "boot_id", boot_id, "seed", seed, "nonce",
+                     (int)(g_random_int() % NONCE_MODULUS), "time_us",
+                     (json_int_t)g_get_real_time(), "cards", cards_of(&spec), "network", network,
+                     "guests", guests);
 }
 
 static json_int_t

@@ -4,11 +4,13 @@
  * guest its part, all at once; what comes back was read inside:
  *
  *     {"path":P,"host":NAME,"uuid":U,"machine_id":M,"boot_id":B,"seed":HEX,"nonce":N,"time_us":T,
- *      "cards":[{"index":0,"mac":A}],"guests":[{"name":NAME, ... the same of the guest}]}
+ *      "cards":[{"index":0,"mac":A}],"network":ORDER,"guests":[{"name":NAME, ... the same of the
+ * guest}]}
  *
- * The answer is the same without seed and name, its nonce another one that only whoever runs can
- * tell, and time_us the clock of the machine after it was set. Without machine_id and boot_id the
- * machine is to stay who it is: it takes clock and seed alone, and says who that is. */
+ * ORDER gives its cards their addresses (lab/netorder.h), and "network" of the answer is what comes
+ * of that. The answer is the same without seed and name, its nonce another one that only whoever
+ * runs can tell, and time_us the clock of the machine after it was set. Without machine_id and
+ * boot_id the machine is to stay who it is: it takes clock and seed alone, and says who that is. */
 #pragma once
 
 #include "lab/tree.h"

@@ -20,6 +20,7 @@
 #include "lab/clone.h"
 #include "lab/netorder.h"
 #include "lab/network.h"
+#include "lab/proven.h"
 #include "lab/spec.h"
 #include "lab/tail.h"
 #include "lab/template.h"
@@ -46,9 +47,11 @@ typedef struct {
     IrekoTail *tail; /* of its console, until all is settled; or NULL */
     unsigned pace;
     IrekoTemplateUse use;
-    const char *origin; /* of one that goes on from a vault, it and all inside it; else NULL */
-    GHashTable *good;   /* paths of the machines inside that run and hold their promises */
-    int64_t began_us;   /* when its process was started; 0: it was found running */
+    const char *origin;      /* of one that goes on from a vault, it and all inside it; else NULL */
+    GHashTable *good;        /* path -> IrekoReport of machines inside that hold their promises */
+    json_t *answer;          /* what a clone told of who it is; else NULL */
+    const IrekoVault *vault; /* that it is a clone of */
+    int64_t began_us;        /* when its process was started; 0: it was found running */
 } Task;
 
 static void
@@ -101,6 +104,12 @@ hold_back(Run *run, const GPtrArray *nodes, const char *message, const IrekoChec
 {
     Held held = {.run = run, .message = message, .why = why};
     (void)ireko_nodes_each(nodes, report_held, &held);
+}
+
+static void
+free_report(void *report)
+{
+    ireko_report_free(report);
 }
 
 static void
@@ -161,7 +170,7 @@ restore_vm(Task *task, GError **error)
         .pace = task->pace,
     };
     begin_as(task, IREKO_ORIGIN_SNAPSHOT);
-    return ireko_clone_start(&clone, error);
+    return ireko_clone_start(&clone, NULL, error);
 }
 
 /* Starts the machine as a clone of VAULT; NULL where it has to boot after all. */
@@ -180,7 +189,8 @@ clone_vm(Task *task, const IrekoVault *vault, GError **error)
     };
     begin_as(task, IREKO_ORIGIN_CLONE);
     g_autoptr(GError) why = NULL;
-    IrekoVm *vm = ireko_clone_start(&clone, &why);
+    IrekoVm *vm = ireko_clone_start(&clone, &task->answer, &why);
+    task->vault = vault;
     if (vm != NULL)
         return vm;
     ireko_templates_reject(layer->templates, task->node, why);
@@ -238,7 +248,8 @@ keep_as_template(Task *task, IrekoVm *vm)
         return;
     }
     settle(task, IREKO_STATE_RUNNING, "being kept as a template");
-    g_autofree char *words = ireko_templates_make(templates, task->node, vm, task->folder);
+    json_t *proven = ireko_proven_keep(task->report, task->good);
+    g_autofree char *words = ireko_templates_make(templates, task->node, vm, task->folder, proven);
     settle(task, IREKO_STATE_RUNNING, words);
 }
 
@@ -443,7 +454,7 @@ pass_on(void *data, const json_t *object)
             report->ready_seconds = seconds_since(task->began_us);
     }
     if (ireko_report_ok(report))
-        (void)g_hash_table_add(task->good, g_strdup(report->path));
+        (void)g_hash_table_replace(task->good, g_strdup(report->path), ireko_report_copy(report));
     else
         (void)g_hash_table_remove(task->good, report->path);
     emit(task->run, report);
@@ -509,6 +520,21 @@ ask_inside(Task *task, IrekoVm *vm)
     g_free(end_tail(task));
 }
 
+/* A clone whose machines have all answered is what its template was. False: ask them. */
+static bool
+settle_clone(Task *task)
+{
+    const json_t *about = ireko_vault_about(task->vault);
+    const json_t *machine = json_object_get(about, "machine");
+    g_autoptr(GPtrArray) reports =
+        ireko_proven_recall(task->node, json_object_get(about, "proven"),
+                            json_string_value(json_object_get(machine, "path")), task->answer,
+                            seconds_since(task->began_us));
+    for (unsigned i = 0; reports != NULL && i < reports->len; i++)
+        emit(task->run, reports->pdata[i]);
+    return reports != NULL;
+}
+
 static void
 bring_up(Task *task)
 {
@@ -524,7 +550,7 @@ bring_up(Task *task)
     }
     if (node->machine->image == NULL)
         settle_unasked(task);
-    else
+    else if (task->answer == NULL || task->run->layer->take_facts != NULL || !settle_clone(task))
         ask_inside(task, vm);
     keep_as_template(task, vm);
 }
@@ -536,6 +562,7 @@ run_task(void *data)
     bring_up(task);
     ireko_report_free(task->report);
     g_hash_table_unref(task->good);
+    json_decref(task->answer);
     g_free(task->folder);
     g_free(task);
     return NULL;
@@ -560,7 +587,7 @@ ireko_layer_run(const IrekoLayer *layer, const GPtrArray *nodes)
         task->node = node;
         task->report = ireko_report_new(node->path, node->level);
         task->folder = g_build_filename(layer->folder, node->name, NULL);
-        task->good = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        task->good = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_report);
         task->pace = ireko_layer_pace(layer->accel, layer->pace, layer->level);
         g_ptr_array_add(threads, g_thread_new("machine", run_task, task));
     }

@@ -27,8 +27,9 @@ typedef struct IrekoLayer {
                 const IrekoNode *node,
                 const IrekoCard *card,
                 GError **error);
-    unsigned pace;                     /* how much longer than on bare KVM things may take here */
-    bool start;                        /* start what does not run; else only ask */
+    unsigned pace;   /* how much longer than on bare KVM things may take here */
+    unsigned clones; /* on L0, how many machines may come to run as clones side by side */
+    bool start;      /* start what does not run; else only ask */
     struct IrekoTemplates *templates;  /* on L0, what machines may be clones of; NULL: all boot */
     const struct IrekoVault *snapshot; /* on L0, what all machines go on from; NULL: none */
     int cancel_fd;

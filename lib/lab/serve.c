@@ -240,6 +240,9 @@ take_identity(void *data, const json_t *order, GError **error)
     g_autoptr(json_t) answer = ireko_identity_adopt(order, server->be, server->folder, error);
     if (answer == NULL)
         return NULL;
+    const json_t *network = json_object_get(order, "network");
+    if (network != NULL && server->net != NULL)
+        json_object_set_new(answer, "network", server->net->cards(network, NULL));
     const char *path = json_string_value(json_object_get(order, "path"));
     g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)g_intern_string(path));
     return json_incref(answer);

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "base/file.h"
+#include "base/jsonl.h"
 #include "base/text.h"
 #include "lab/freeze.h"
 
@@ -209,6 +210,21 @@ expected_of(const IrekoTemplates *templates, const Group *group)
     return whole + (group->count > 1 ? MIN(clones, whole * (group->count - 1)) : 0);
 }
 
+bool
+ireko_templates_are_there(const IrekoTemplates *templates)
+{
+    GHashTableIter iter;
+    void *group = NULL;
+    g_hash_table_iter_init(&iter, templates->groups);
+    while (g_hash_table_iter_next(&iter, NULL, &group)) {
+        g_autofree char *path =
+            g_build_filename(templates->store, ((const Group *)group)->key, NULL);
+        if (!g_file_test(path, G_FILE_TEST_IS_DIR))
+            return false;
+    }
+    return true;
+}
+
 uint64_t
 ireko_templates_expected(const IrekoTemplates *templates)
 {
@@ -337,22 +353,27 @@ ireko_templates_reject(IrekoTemplates *templates, const IrekoNode *node, const G
 /* ---- making one ---- */
 
 static json_t *
-about_template(const IrekoTemplates *templates, const IrekoNode *node, json_t *machine)
+about_template(const IrekoTemplates *templates,
+               const IrekoNode *node,
+               json_t *machine,
+               json_t *proven)
 {
     g_autoptr(GDateTime) now = g_date_time_new_now_utc();
     g_autofree char *made = g_date_time_format_iso8601(now);
     g_autoptr(GPtrArray) self = g_ptr_array_new();
     g_ptr_array_add(self, (void *)(uintptr_t)node);
-    return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o}", "lab", templates->layer->id, "name",
+    return json_pack("{s:s,s:s,s:s,s:i,s:s,s:s,s:o,s:O}", "lab", templates->layer->id, "name",
                      node->name, "file", node->machine->file, "machines",
                      (int)ireko_nodes_count(self), "accel",
-                     ireko_accel_name(templates->layer->accel), "made", made, "machine", machine);
+                     ireko_accel_name(templates->layer->accel), "made", made, "machine", machine,
+                     "proven", proven);
 }
 
 static bool
 make(const IrekoTemplates *templates,
      const Group *group,
      const IrekoFreezeOrder *order,
+     json_t *proven,
      GError **error)
 {
     g_autoptr(IrekoVaultWriter) writer = ireko_vault_begin(templates->store, group->key, error);
@@ -362,15 +383,18 @@ make(const IrekoTemplates *templates,
     json_t *machine =
         ireko_freeze_machine(order, writer, ireko_patience(FREEZE_SECONDS, pace), error);
     return machine != NULL &&
-           ireko_vault_commit(writer, about_template(templates, order->node, machine), error);
+           ireko_vault_commit(writer, about_template(templates, order->node, machine, proven),
+                              error);
 }
 
 char *
 ireko_templates_make(IrekoTemplates *templates,
                      const IrekoNode *node,
                      IrekoVm *vm,
-                     const char *folder)
+                     const char *folder,
+                     json_t *proven)
 {
+    g_autoptr(json_t) owned = proven;
     Group *group = g_hash_table_lookup(templates->of, node);
     g_autofree char *id = g_strconcat(templates->layer->id, "/", node->path, NULL);
     const IrekoFreezeOrder order = {.engine = templates->layer->engine,
@@ -382,7 +406,8 @@ ireko_templates_make(IrekoTemplates *templates,
     int64_t began_us = g_get_monotonic_time();
     g_autoptr(GError) error = NULL;
     g_autofree char *words = NULL;
-    bool made = make(templates, group, &order, &error) && open_template(templates, group, &words);
+    bool made =
+        make(templates, group, &order, owned, &error) && open_template(templates, group, &words);
     double seconds = (double)(g_get_monotonic_time() - began_us) / G_USEC_PER_SEC;
     if (made)
         (void)ireko_vault_evict(templates->store, ireko_templates_limit(), group->key);

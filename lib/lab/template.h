@@ -46,6 +46,11 @@ ireko_templates_new(const IrekoLayer *layer,
 void
 ireko_templates_free(IrekoTemplates *templates); /* NULL is fine */
 
+/* Whether there is a template for every machine: then the engine was there when they were made, and
+ * is the same. */
+bool
+ireko_templates_are_there(const IrekoTemplates *templates);
+
 /* What the machines together are expected to take of this host's memory, where clones share what
  * they do not write: an estimate. */
 uint64_t
@@ -68,13 +73,14 @@ ireko_templates_take(IrekoTemplates *templates,
                      const IrekoVault **ret_vault,
                      char **ret_words);
 
-/* NODE, which runs as VM in FOLDER and is proven, becomes its group's template. Returns in words
- * what came of it; free with g_free. */
+/* NODE, which runs as VM in FOLDER and is proven (PROVEN, stolen: lab/proven.h), becomes its
+ * group's template. Returns in words what came of it; free with g_free. */
 char *
 ireko_templates_make(IrekoTemplates *templates,
                      const IrekoNode *node,
                      IrekoVm *vm,
-                     const char *folder);
+                     const char *folder,
+                     json_t *proven);
 
 /* NODE, which was to become a template, did not. */
 void

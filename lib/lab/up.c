@@ -214,11 +214,12 @@ layer_of(Work *work, bool start)
         .id = work->lab->name,
         .link = ireko_network_link,
         .pace = 1,
+        .clones = work->lab->nodes->len,
         .start = start,
         .snapshot = work->snapshot,
         .cancel_fd = work->run->cancel_fd,
         .report = take_report,
-        .take_facts = take_facts,
+        .take_facts = work->lab->requires != 0 || !start ? take_facts : NULL,
         .data = work,
     };
 }
@@ -360,7 +361,9 @@ check_definition(Work *work, GError **error)
     progress(work->run, "checking what the lab needs");
     const IrekoLayer layer = layer_of(work, true);
     Check check = {.layer = &layer, .error = error};
-    return ireko_engine_probe(layer.engine, NULL, error) && check_memory(work, error) &&
+    const IrekoTemplates *templates = find_templates(work);
+    bool known = templates != NULL && ireko_templates_are_there(templates);
+    return (known || ireko_engine_probe(layer.engine, NULL, error)) && check_memory(work, error) &&
            ireko_nodes_each(work->lab->nodes, check_node, &check);
 }
 

@@ -110,6 +110,15 @@ assistance_of(const IrekoSpec *spec, const IrekoQemuHost *host)
 }
 
 static void
+add_tcg(GPtrArray *argv, const IrekoSpec *spec)
+{
+    if (spec->jit_mib > 0)
+        ireko_qemu_add(argv, "-accel", "tcg,thread=multi,tb-size=%u", spec->jit_mib);
+    else
+        ireko_qemu_add(argv, "-accel", "tcg,thread=multi");
+}
+
+static void
 add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
 {
     bool any = host->by_hand != NULL; /* "max" is "host" on KVM */
@@ -117,7 +126,7 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
     if (any || spec->kvm)
         ireko_qemu_add(argv, "-accel", "kvm");
     if (any || !spec->kvm)
-        ireko_qemu_add(argv, "-accel", "tcg,thread=multi");
+        add_tcg(argv, spec);
     ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
                    assistance_of(spec, host), hidden ? ",hypervisor=off" : "",
                    hidden && (any || spec->kvm) ? ",kvm=off" : "",
