@@ -10,7 +10,7 @@ import struct
 import subprocess
 import sys
 
-from harness import LEAF as LEAF_KEYS, TOP, Machine, Place, run_tests, vmx_text, write
+from harness import LEAF as LEAF_KEYS, TOP, Machine, Place, run_tests, vmx_text, wait_for, write
 from vmruns import found_is_what_runs, nothing_is_found, what_ended_is_not_found
 from workshop import HOME, UP_SECONDS, WORKSHOP, up
 
@@ -208,8 +208,8 @@ def exits_add_up(place):
     assert back > 0 and seen > 0 and abs(back - seen) <= max(back, seen) / 3, (back, seen)
     assert names & {"vmrun", "VMLAUNCH", "VMRESUME"}, names
     assert all(reason["meaning"] for reason in edges[INNER]["reasons"]), edges[INNER]["reasons"]
-    left = place.ireko("exec", OUTER, "--", "ls", "/sys/kernel/tracing/instances").stdout
-    assert left == "", f"tracing goes on: {left}"
+    wait_for(lambda: place.ireko("exec", OUTER, "--", "ls", "/sys/kernel/tracing/instances").stdout == "",
+             what="the end of tracing")
 
 
 def the_nest_is_seen(place):
