@@ -146,19 +146,21 @@ settle_card(IrekoCheck *check, IrekoAddress *address, const IrekoCard *card, con
         ireko_check_settle(check, NULL, false, IREKO_CAUSE_UNKNOWN, error->message);
         return;
     }
-    bool same_mac = strcmp(seen.mac, card->mac) == 0;
-    bool right = same_mac && seen.address == card->address && seen.prefix == card->prefix;
-    g_autofree char *shown =
-        seen.address != 0 ? with_prefix(seen.address, seen.prefix) : g_strdup("none");
+    bool right = strcmp(seen.mac, card->mac) == 0 && seen.address == card->address &&
+                 seen.prefix == card->prefix;
+    g_autofree char *has =
+        seen.address != 0 ? with_prefix(seen.address, seen.prefix) : g_strdup("no address");
+    g_autofree char *given = with_prefix(card->address, card->prefix);
     g_autofree char *evidence =
-        same_mac ? g_strdup_printf("%s, %s: by the kernel inside", seen.name, seen.mac)
-                 : g_strdup_printf("%s, %s, and it was given %s", seen.name, seen.mac, card->mac);
-    ireko_check_settle(check, shown, right, IREKO_CAUSE_UNKNOWN, evidence);
+        right ? g_strdup_printf("%s, %s: %s, by the kernel inside", has, seen.name, seen.mac)
+              : g_strdup_printf("%s, %s: %s, and it was given %s, %s", has, seen.name, seen.mac,
+                                given, card->mac);
+    ireko_check_settle(check, ireko_bool_name(right), right, IREKO_CAUSE_UNKNOWN, evidence);
     g_free(address->mac);
     g_free(address->address);
     g_free(address->by);
     address->mac = g_steal_pointer(&seen.mac);
-    address->address = seen.address != 0 ? g_steal_pointer(&shown) : NULL;
+    address->address = seen.address != 0 ? with_prefix(seen.address, seen.prefix) : NULL;
     address->by = g_strdup("agent");
 }
 
@@ -174,7 +176,7 @@ ireko_nest_prove_cards(IrekoReport *report,
         IrekoAddress *address = g_ptr_array_index(report->addresses, i);
         if (card->address == 0)
             continue;
-        IrekoCheck *check = ireko_check_new("net.address", address->card, address->address);
+        IrekoCheck *check = ireko_check_new("net.address", address->card, ireko_bool_name(true));
         g_ptr_array_add(report->checks, check);
         const json_t *object = find_card(found, card->index);
         if (object != NULL)
@@ -182,7 +184,7 @@ ireko_nest_prove_cards(IrekoReport *report,
         else if (found == NULL)
             ireko_check_settle(check, NULL, false, IREKO_CAUSE_UNKNOWN, why_not);
         else
-            ireko_check_settle(check, "none", false, "device-missing",
+            ireko_check_settle(check, ireko_bool_name(false), false, "device-missing",
                                "no driver inside took the card: it has no interface");
     }
 }

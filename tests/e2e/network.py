@@ -94,8 +94,8 @@ def test_told(place):
                for path, found in given.items()}
     assert told["host"] == [("hostonly", address["host"][0], "agent"), ("nat", address["host"][1], "agent")]
     assert told["own"] == [("hostonly", None, "unknown"), ("nat", address["own"][1], "assigned")], told
-    proven = [(c["device"], c["seen"]) for c in by_path(nest)["host"]["checks"] if c["what"] == "net.address"]
-    assert proven == list(zip(("ethernet0", "ethernet1"), address["host"])), proven
+    proven = [(c["device"], c["seen"], c["evidence"].split(",")[0]) for c in by_path(nest)["host"]["checks"] if c["what"] == "net.address"]
+    assert proven == [("ethernet0", True, address["host"][0]), ("ethernet1", True, address["host"][1])], proven
     said = place.ireko("ps", "one").stdout
     assert f"hostonly {address['host'][0]} (agent), nat {address['host'][1]} (agent)" in said, said
     assert f"hostonly {given['own'][0]['mac']} (unknown)" in said, said
