@@ -46,6 +46,7 @@ typedef struct {
 struct IrekoChain {
     const IrekoMemory *memory;
     const IrekoRamMap *map;
+    IrekoRow row; /* of MEMORY, read from last */
     size_t n;
     IrekoTable *nested;
     Space spaces[IREKO_CHAIN_NESTED_MAX + 1];
@@ -169,9 +170,13 @@ space_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
     if (kept ? !translate_kept(space, at.at, &there)
              : !translate(chain, space->machine, at.at, &there))
         return false;
-    if (len == sizeof(uint64_t))
-        return ireko_memory_entry(chain->memory, there, ret_bytes, sizeof(uint64_t));
-    return chain->memory->read(chain->memory->data, there, ret_bytes, len);
+    uint64_t word = 0;
+    if (len != sizeof word || there.at % sizeof word != 0)
+        return chain->memory->read(chain->memory->data, there, ret_bytes, len);
+    if (!ireko_memory_entry(chain->memory, &chain->row, there, &word, sizeof word))
+        return false;
+    memcpy(ret_bytes, &word, sizeof word);
+    return true;
 }
 
 IrekoChain *

@@ -92,8 +92,8 @@ copy_words(uint8_t *to, const uint8_t *from, size_t words)
     }
 }
 
-bool
-ireko_ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
+static bool
+ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len)
 {
     uint64_t left = 0;
     const uint8_t *from = ram_at(data, at, &left);
@@ -123,5 +123,21 @@ ram_window(void *data, IrekoGpa at, size_t *ret_len)
 IrekoMemory
 ireko_ram_memory(IrekoRam *ram)
 {
-    return (IrekoMemory){.read = ireko_ram_read, .window = ram_window, .data = ram};
+    return (IrekoMemory){.read = ram_read, .window = ram_window, .data = ram};
+}
+
+bool
+ireko_memory_row(const IrekoMemory *memory, IrekoGpa at, IrekoRow *ret_row)
+{
+    uint64_t left = 0;
+    const IrekoRam *ram = memory->data;
+    const IrekoRamRange *range = memory->read == ram_read ? find_range(&ram->map, at, &left) : NULL;
+    if (range == NULL || range->offset.at >= ram->len)
+        return false;
+    const uint8_t *bytes = ram->bytes + range->offset.at;
+    uint64_t len = MIN(range->bytes, ram->len - range->offset.at) & ~(uint64_t)7;
+    if ((uintptr_t)bytes % sizeof(uint64_t) != 0 || at.at - range->start.at >= len)
+        return false;
+    *ret_row = (IrekoRow){.bytes = bytes, .start = range->start.at, .len = len};
+    return true;
 }

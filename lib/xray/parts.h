@@ -3,31 +3,28 @@
 
 #include "xray/chain.h"
 
-/* The reader of IrekoRam. */
-bool
-ireko_ram_read(void *data, IrekoGpa at, void *ret_bytes, size_t len);
+/* RAM in a row where it is mapped: whole, aligned words. LEN 0: none is known. */
+typedef struct {
+    const uint8_t *bytes;
+    uint64_t start, len;
+} IrekoRow;
 
-/* An entry of 4 or 8 bytes from MEMORY: IrekoMemory.read, but without a call where it is mapped
- * RAM, since a walk is little else. */
+/* The row of MEMORY that AT is in; false where it is not mapped RAM. */
+bool
+ireko_memory_row(const IrekoMemory *memory, IrekoGpa at, IrekoRow *ret_row);
+
+/* An aligned entry of 4 or 8 bytes from MEMORY: IrekoMemory.read, but without a call where it is in
+ * ROW, the one read from last, since a walk is little else. */
 static inline bool
-ireko_memory_entry(const IrekoMemory *memory, IrekoGpa at, uint64_t *ret_raw, unsigned bytes)
+ireko_memory_entry(
+    const IrekoMemory *memory, IrekoRow *row, IrekoGpa at, uint64_t *ret_raw, unsigned bytes)
 {
-    const IrekoRam *ram = memory->data;
-    if (memory->read != ireko_ram_read || bytes != sizeof *ret_raw)
+    if (bytes != sizeof *ret_raw ||
+        (at.at - row->start >= row->len && !ireko_memory_row(memory, at, row)))
         return memory->read(memory->data, at, ret_raw, bytes);
-    for (size_t i = ram->map.n; i-- > 0;) {
-        const IrekoRamRange *range = &ram->map.ranges[i];
-        uint64_t inside = at.at - range->start.at, offset = range->offset.at + inside;
-        if (inside >= range->bytes)
-            continue;
-        const uint8_t *from = ram->bytes + offset;
-        if (range->bytes - inside < bytes || offset >= ram->len || ram->len - offset < bytes ||
-            (uintptr_t)from % bytes != 0)
-            break;
-        *ret_raw = __atomic_load_n((const uint64_t *)(const void *)from, __ATOMIC_RELAXED);
-        return true;
-    }
-    return memory->read(memory->data, at, ret_raw, bytes);
+    const uint8_t *from = row->bytes + (at.at - row->start);
+    *ret_raw = __atomic_load_n((const uint64_t *)(const void *)from, __ATOMIC_RELAXED);
+    return true;
 }
 
 /* The outermost machine's memory, and which of it is RAM. */

@@ -38,6 +38,7 @@ typedef struct {
     unsigned level;    /* of the entry that is read next, */
     uint64_t table_at; /* and of the table it is in */
     IrekoEntrySum sum; /* of the entries above */
+    IrekoRow row;      /* that the tables are in */
     uint64_t raw[IREKO_LEVELS];
 } Descent;
 
@@ -168,7 +169,7 @@ static bool
 read_entry(const IrekoTable *table,
            const IrekoMemory *memory,
            uint64_t address,
-           const Descent *descent,
+           Descent *descent,
            GArray *steps,
            uint64_t *ret_raw)
 {
@@ -176,7 +177,7 @@ read_entry(const IrekoTable *table,
     uint64_t index = address >> level->shift & level->index_mask;
     IrekoGpa at = {descent->table_at + index * table->entry_bytes};
     uint64_t raw = 0; /* little-endian, and where an entry has 4 bytes the upper half stays 0 */
-    bool there = ireko_memory_entry(memory, at, &raw, table->entry_bytes);
+    bool there = ireko_memory_entry(memory, &descent->row, at, &raw, table->entry_bytes);
     *ret_raw = GUINT64_FROM_LE(raw);
     if (steps != NULL) {
         bool page = there && ireko_entry_is_page(table, descent->level, *ret_raw);
@@ -251,6 +252,7 @@ ireko_walk(const IrekoTable *table,
     }
     const IrekoKept *kept =
         order->kept != NULL ? ireko_kept_get(table, address, order->kept) : NULL;
+    descent.row.len = 0;
     descent.level = kept != NULL ? IREKO_LEVEL_PT : table->top;
     descent.table_at = kept != NULL ? kept->table_at : table->root.at;
     descent.sum = kept != NULL ? kept->sum : (IrekoEntrySum){.all = UINT64_MAX};

@@ -299,6 +299,10 @@ test_inner_memory_is_read_across_its_pages(void)
         size_t len = 0;
         g_assert_true(memory.read(memory.data, (IrekoGpa){0x5000 - 32}, got, sizeof got));
         g_assert_cmpmem(got, sizeof got, bytes, sizeof bytes);
+        for (size_t i = 0; i < 16; i++) { /* a word at any address, to any address */
+            g_assert_true(memory.read(memory.data, (IrekoGpa){0x5000 - 32 + i}, got + i, 8));
+            g_assert_cmpmem(got + i, 8, bytes + i, 8);
+        }
         g_assert_false(memory.read(memory.data, (IrekoGpa){0x6000 - 32}, got, sizeof got));
         g_assert_true(memory.window(memory.data, (IrekoGpa){0x5000 - 32}, &len) ==
                       machine_byte(inner, 0x5000 - 32));

@@ -271,6 +271,29 @@ test_a_root_of_pae_is_not_on_a_page(void)
     g_assert_cmphex(found.at.at, ==, 0x5234);
 }
 
+/* Tables at the end of what is there: the file is cut, in the middle of an entry, behind each of
+ * them. */
+static void
+test_an_entry_that_is_cut_off_is_not_read(void)
+{
+    g_autoptr(Machine) machine = machine_new(RAM, NULL);
+    IrekoTable table = table_new(machine, IREKO_PAGING_4, false);
+    table_map(machine, &table, 0x1ff000, 0x5000, 1, T_ALL);
+    for (unsigned level = 1; level <= 4; level++) {
+        uint64_t entry_at = table_entry(machine, &table, 0x1ff000, level);
+        IrekoRam ram;
+        machine_ram(machine, &ram);
+        IrekoMemory memory = ireko_ram_memory(&ram);
+        IrekoWalk found;
+        for (unsigned missing = 0; missing < 8; missing++) {
+            ram.len = entry_at + 8 - missing;
+            (void)ireko_walk_gva(&table, &memory, (IrekoGva){0x1ff000}, 0, NULL, &found);
+            bool cut = found.cause == IREKO_CAUSE_NOT_RAM;
+            g_assert_true(missing == 0 ? !cut || found.level < level : cut && found.level <= level);
+        }
+    }
+}
+
 static void
 test_formats_levels_and_causes_have_names(void)
 {
@@ -358,6 +381,7 @@ test_what_is_read_is_ram_to_the_last_byte(void)
     g_assert_true(memory.read(memory.data, (IrekoGpa){0x8fef}, got, 8));
     g_assert_cmpmem(got, 8, bytes + 8192 + 0xfef, 8);
     g_assert_false(memory.read(memory.data, (IrekoGpa){0x8ff4}, got, 8));
+    g_assert_false(memory.read(memory.data, (IrekoGpa){0x8ff8}, got, 8));
     g_assert_true(memory.window(memory.data, (IrekoGpa){0x8ff0}, &len) == bytes + 8192 + 0xff0);
     g_assert_cmpuint(len, ==, 8);
     g_assert_null(memory.window(memory.data, (IrekoGpa){0x8ff8}, &len));
@@ -374,6 +398,8 @@ main(int argc, char **argv)
     g_test_add_func("/walk/begins-where-root-and-address-allow",
                     test_a_walk_begins_where_root_and_address_allow);
     g_test_add_func("/walk/a-root-of-pae-is-not-on-a-page", test_a_root_of_pae_is_not_on_a_page);
+    g_test_add_func("/walk/an-entry-that-is-cut-off-is-not-read",
+                    test_an_entry_that_is_cut_off_is_not_read);
     g_test_add_func("/walk/formats-levels-and-causes-have-names",
                     test_formats_levels_and_causes_have_names);
     g_test_add_func("/memory/a-pc-has-its-ram-around-its-holes",
