@@ -28,8 +28,8 @@ struct IrekoExchange {
     void *listening;
 };
 
-static void
-exchange_free(IrekoExchange *exchange)
+void
+ireko_exchange_free(IrekoExchange *exchange)
 {
     if (exchange == NULL)
         return;
@@ -58,7 +58,7 @@ ireko_exchange_note(
 static bool
 begin(IrekoPart *part, const json_t *order, GError **error)
 {
-    exchange_free(g_steal_pointer(&part->now));
+    ireko_exchange_free(g_steal_pointer(&part->now));
     IrekoProbePlan *plan = ireko_probe_plan_from_json(json_object_get(order, "plan"), error);
     if (plan == NULL)
         return false;
@@ -69,7 +69,7 @@ begin(IrekoPart *part, const json_t *order, GError **error)
     exchange->wire = part->wire;
     exchange->listening = part->wire->listen(exchange, error);
     if (exchange->listening == NULL) {
-        exchange_free(exchange);
+        ireko_exchange_free(exchange);
         return false;
     }
     part->now = exchange;
@@ -170,7 +170,7 @@ play(IrekoPart *part,
     }
     if (strcmp(what, "send") == 0)
         return send_and_tell(part->now, path, order, until, error);
-    exchange_free(g_steal_pointer(&part->now));
+    ireko_exchange_free(g_steal_pointer(&part->now));
     return json_object();
 }
 

@@ -31,6 +31,10 @@ typedef struct {
     bool (*send)(void *listening, unsigned index, const uint8_t *frame, size_t len, GError **error);
 } IrekoWire;
 
+/* Ends an exchange that a layer's part is in; NULL is fine. */
+void
+ireko_exchange_free(IrekoExchange *exchange);
+
 /* Notes DATA if it is a frame of the exchange; from any thread. */
 void
 ireko_exchange_note(

@@ -3,9 +3,11 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "lab/exchange.h"
 #include "lan/lan.h"
 #include "lan/probe.h"
 #include "lan/switch.h"
+#include "nest/nest.h"
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -95,6 +97,69 @@ try_json(const uint8_t *data, size_t size)
     json_decref(json);
 }
 
+static void *
+listen_all(IrekoExchange *exchange, GError **error)
+{
+    (void)error;
+    return exchange;
+}
+
+static void
+end(void *listening)
+{
+    (void)listening;
+}
+
+static bool
+send_one(void *listening, unsigned index, const uint8_t *frame, size_t len, GError **error)
+{
+    (void)error;
+    g_assert(index < IREKO_NET_CARDS_MAX);
+    ireko_exchange_note(listening, "ethernet0", false, frame, len);
+    return true;
+}
+
+/* Orders, one a line, for the machine "a", which has no guests; what it answers is an object. */
+static void
+try_orders(const uint8_t *data, size_t size)
+{
+    static const IrekoWire wire = {.listen = listen_all, .end = end, .send = send_one};
+    const IrekoGuests guests = {
+        .engine = &ireko_engine_fake, .folder = "/nowhere", .path = "a", .cancel_fd = -1};
+    IrekoPart part = {.wire = &wire};
+    g_autofree char *text = g_strndup((const char *)data, size);
+    g_auto(GStrv) lines = g_strsplit(text, "\n", 8);
+    for (size_t i = 0; lines[i] != NULL; i++) {
+        json_t *order = json_loads(lines[i], 0, NULL);
+        if (json_is_object(order))
+            (void)json_object_set_new(order, "wait_ms", json_integer(0));
+        json_t *answer = ireko_exchange_obey(&part, &guests, order, NULL);
+        g_assert(answer == NULL || json_is_object(json_object_get(answer, "seen")));
+        json_decref(answer);
+        json_decref(order);
+    }
+    ireko_exchange_free(part.now);
+}
+
+/* What an agent says of its interfaces settles each check, whatever it is. */
+static void
+try_found(const uint8_t *data, size_t size)
+{
+    json_t *found = json_loadb((const char *)data, size, 0, NULL);
+    g_autoptr(IrekoReport) report = ireko_report_new("a", 1);
+    g_autoptr(GPtrArray) cards = g_ptr_array_new_with_free_func((GDestroyNotify)ireko_card_free);
+    IrekoCard *card = ireko_card_new(0, IREKO_CARD_NET, "hostonly");
+    (void)g_strlcpy(card->mac, "00:0c:29:01:02:03", sizeof card->mac);
+    card->address = 0x0a010203;
+    card->prefix = 20;
+    g_ptr_array_add(cards, card);
+    ireko_nest_prove_cards(report, cards, found, "why");
+    g_assert(report->checks->len == 1);
+    const IrekoCheck *check = report->checks->pdata[0];
+    g_assert(check->ok == (check->cause == NULL));
+    json_decref(found);
+}
+
 /* No subnet that is given overlaps what a route leads to. */
 static void
 try_routes(const uint8_t *data, size_t size)
@@ -116,8 +181,8 @@ try_routes(const uint8_t *data, size_t size)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static void (*const tries[])(const uint8_t *data, size_t size) = {try_switch, try_frame,
-                                                                      try_json, try_routes};
+    static void (*const tries[])(const uint8_t *data, size_t size) = {
+        try_switch, try_frame, try_json, try_routes, try_orders, try_found};
     if (size > 1)
         tries[data[0] % G_N_ELEMENTS(tries)](data + 1, size - 1);
     return 0;
