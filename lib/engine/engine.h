@@ -168,6 +168,10 @@ typedef struct {
     int state_fd;  /* gets its vCPUs and devices */
     bool with_ram; /* and its memory: for one whose memory is not shared with a file */
     bool end;      /* it stays as it is, to be ended; else it runs on */
+    /* Whether a machine can go on from the state that was written just now. Where not it has
+     * emptied state_fd; the machine runs on for a moment and is stopped again, until the deadline.
+     * NULL: from any. */
+    bool (*fits)(void *data);
     /* Called meanwhile; NULL: nothing more. False ends the whole with its error. */
     bool (*still)(void *data, GError **error);
     void *data;

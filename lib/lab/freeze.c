@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "lab/drives.h"
 #include "lab/made.h"
 #include "lab/overlay.h"
+#include "xray/stream.h"
 
 /* What TCG keeps of translated code is each clone's own, and most of what it has for itself. Many
  * share a sum; whoever has not enough translates again. */
@@ -78,6 +80,7 @@ plain_name(const char *prefix, const char *name)
 
 typedef struct {
     const IrekoFreezeOrder *order;
+    int state_fd;
     IrekoVaultWriter *writer;
     GPtrArray *drives;
     json_t *began; /* what the machine went on from; NULL: it booted */
@@ -156,6 +159,40 @@ copy_disk(const Freezing *freezing, const IrekoDrive *drive, GError **error)
     return ireko_vault_copy(freezing->writer, name, fd, 0, (uint64_t)st.st_size, error);
 }
 
+/* Whether a vCPU of STREAM was in the middle of a guest of its machine, as far as QEMU can tell of
+ * its own: what a KVM keeps of that is in the stream, and goes on. */
+static bool
+is_in_a_guest(const IrekoStream *stream)
+{
+    for (size_t i = 0; i < ireko_stream_vcpus(stream); i++) {
+        const IrekoVcpu *vcpu = ireko_stream_vcpu(stream, i);
+        if (vcpu->guest_mode && vcpu->image == NULL)
+            return true;
+    }
+    return false;
+}
+
+/* QEMU does not load a vCPU that runs a guest without a KVM's word on it (cpu_post_load in its
+ * target/i386/machine.c, 7.2), and TCG has none. So the machine is stopped until its hypervisor is
+ * at work itself, or idle. A state that cannot be read here may be loaded there. */
+static bool
+can_go_on(void *data)
+{
+    const Freezing *freezing = data;
+    struct stat st;
+    if (fstat(freezing->state_fd, &st) != 0 || st.st_size == 0)
+        return true;
+    size_t len = (size_t)st.st_size;
+    void *bytes = mmap(NULL, len, PROT_READ, MAP_PRIVATE, freezing->state_fd, 0);
+    if (bytes == MAP_FAILED)
+        return true;
+    g_autoptr(IrekoStream) stream = ireko_stream_read(bytes, len, NULL);
+    (void)munmap(bytes, len);
+    if (stream == NULL || !is_in_a_guest(stream))
+        return true;
+    return ftruncate(freezing->state_fd, 0) != 0 || lseek(freezing->state_fd, 0, SEEK_SET) != 0;
+}
+
 /* While the machine stands still. */
 static bool
 copy_all(void *data, GError **error)
@@ -217,10 +254,12 @@ freeze_into(Freezing *freezing, IrekoDeadline deadline, GError **error)
     IREKO_AUTOFD state_fd = ireko_vault_create(freezing->writer, state, error);
     if (state_fd < 0)
         return false;
+    freezing->state_fd = state_fd;
     const IrekoFreeze freeze = {
         .state_fd = state_fd,
         .with_ram = freezing->with_ram,
         .end = order->end,
+        .fits = can_go_on,
         .still = copy_all,
         .data = freezing,
     };

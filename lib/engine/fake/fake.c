@@ -151,6 +151,8 @@ keep(const json_t *state, const IrekoFreeze *order, IrekoDeadline deadline, GErr
     char *text = json_dumps(state, JSON_COMPACT);
     bool written = ireko_fd_write_all(order->state_fd, text, strlen(text), deadline, -1, error);
     free(text);
+    if (written && order->fits != NULL && !order->fits(order->data))
+        return keep(state, order, deadline, error);
     return written && (order->still == NULL || order->still(order->data, error));
 }
 

@@ -25,6 +25,7 @@
 
 #define STATE_NAME "state" /* of the descriptor that the stream goes to */
 #define LOOK_US    2000    /* between looks at a migration: it is over in some 20 ms */
+#define AGAIN_US   7000    /* between two stops: no multiple of a tick, or all are the same */
 #define CONT_MS    5000
 #define MAPS_MAX   ((size_t)4 << 20) /* bytes of a /proc/PID/maps */
 
@@ -153,14 +154,33 @@ stop(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
 }
 
 static bool
-save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+write_state(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
 {
     return stop(qmp, deadline, error) &&
            set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
            ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
            execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
-           await_saved(qmp, deadline, error) &&
-           (freeze->still == NULL || freeze->still(freeze->data, error));
+           await_saved(qmp, deadline, error);
+}
+
+static bool
+save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+{
+    for (;;) {
+        if (!write_state(qmp, freeze, deadline, error))
+            return false;
+        if (freeze->fits == NULL || freeze->fits(freeze->data))
+            return freeze->still == NULL || freeze->still(freeze->data, error);
+        if (g_get_monotonic_time() >= deadline) {
+            g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT,
+                                "its vCPUs were in the middle of a guest of theirs each time that "
+                                "it was stopped");
+            return false;
+        }
+        if (!execute(qmp, "cont", NULL, deadline, error))
+            return false;
+        g_usleep(AGAIN_US);
+    }
 }
 
 bool
