@@ -222,6 +222,7 @@ group_of(IrekoFindLayer *layer, const IrekoTable *table)
     if (map_group(layer, group))
         return layer->groups->len - 1;
     group->bytes = 0; /* so that it is not asked again */
+    g_clear_pointer(&group->pages, g_free);
     g_array_set_size(group->inside, 0);
     return SIZE_MAX;
 }
