@@ -13,6 +13,7 @@
 #include "lab/layer.h"
 #include "lab/record.h"
 #include "lab/snapshot.h"
+#include "lab/template.h"
 
 #define POWER_SECONDS                                                                              \
     30 /* for a user's own system to shut down after its power button, times pace */
@@ -84,6 +85,10 @@ ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, 
     IREKO_AUTOFD lock = ireko_record_lock(home, name, error);
     if (lock < 0 || !ireko_machines_end(home, name, run, error))
         return false;
+    /* templates are nobody's, but one that is half made was of this lab, as like as not */
+    g_autofree char *templates = g_build_filename(home->cache, IREKO_TEMPLATES_FOLDER, NULL);
+    ireko_vault_sweep(templates);
+    ireko_snapshots_sweep(home, name);
     if (run->fresh && ireko_snapshots_any(home, name))
         return ireko_record_clear_run(home, name, error);
     return ireko_record_remove(home, name, error);

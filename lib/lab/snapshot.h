@@ -23,6 +23,10 @@ G_BEGIN_DECLS
 char *
 ireko_snapshot_store(const IrekoHome *home, const char *lab);
 
+/* Removes what an ireko that died left there half made; the caller has the lab's lock. */
+void
+ireko_snapshots_sweep(const IrekoHome *home, const char *lab);
+
 bool
 ireko_snapshots_any(const IrekoHome *home, const char *lab);
 

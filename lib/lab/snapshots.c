@@ -88,6 +88,13 @@ ireko_snapshot_list(const IrekoHome *home, const char *lab)
     return snapshots;
 }
 
+void
+ireko_snapshots_sweep(const IrekoHome *home, const char *lab)
+{
+    g_autofree char *store = ireko_snapshot_store(home, lab);
+    ireko_vault_sweep(store);
+}
+
 bool
 ireko_snapshots_any(const IrekoHome *home, const char *lab)
 {
@@ -237,8 +244,7 @@ ireko_snapshot_restore(const IrekoHome *home,
     IREKO_AUTOFD lock = ireko_record_lock(home, lab, error);
     if (lock < 0)
         return NULL;
-    g_autofree char *store = ireko_snapshot_store(home, lab);
-    ireko_vault_sweep(store);
+    ireko_snapshots_sweep(home, lab);
     if (run->progress != NULL)
         run->progress(run->data, "checking what was saved", 0, 0);
     g_autoptr(IrekoLab) then = NULL;

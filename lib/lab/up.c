@@ -445,6 +445,7 @@ ireko_lab_up(const IrekoHome *home, IrekoLab *lab, const IrekoLabRun *run, GErro
     IREKO_AUTOFD lock = ireko_record_lock(home, lab->name, error);
     if (lock < 0)
         return NULL;
+    ireko_snapshots_sweep(home, lab->name);
     if (!begin(&work, error)) {
         forget_if_nothing_runs(&work);
         return NULL;
