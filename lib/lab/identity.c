@@ -155,9 +155,11 @@ ireko_identity_check(const json_t *order, const json_t *answer, int64_t clock_us
     g_autoptr(json_t) nonce =
         json_integer(next_nonce(json_integer_value(json_object_get(order, "nonce"))));
     const json_t *time = json_object_get(answer, "time_us");
+    const json_t *asked = json_object_get(order, "time_us");
     if (!json_equal(nonce, json_object_get(answer, "nonce")))
         return !differs(order, "nonce", nonce, json_object_get(answer, "nonce"), error);
-    if (!json_is_integer(time) || ABS(json_integer_value(time) - g_get_real_time()) > clock_us)
+    if (!json_is_integer(time) || json_integer_value(time) < json_integer_value(asked) - clock_us ||
+        json_integer_value(time) > g_get_real_time() + clock_us)
         return !differs(order, "time_us", json_object_get(order, "time_us"), time, error);
     size_t i;
     const json_t *guest;

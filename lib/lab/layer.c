@@ -187,9 +187,11 @@ clone_vm(Task *task, const IrekoVault *vault, GError **error)
         .about = json_object_get(ireko_vault_about(vault), "machine"),
         .pace = task->pace,
     };
-    begin_as(task, IREKO_ORIGIN_CLONE);
     g_autoptr(GError) why = NULL;
+    ireko_templates_enter(layer->templates);
+    begin_as(task, IREKO_ORIGIN_CLONE);
     IrekoVm *vm = ireko_clone_start(&clone, &task->answer, &why);
+    ireko_templates_leave(layer->templates);
     task->vault = vault;
     if (vm != NULL)
         return vm;

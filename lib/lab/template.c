@@ -13,9 +13,10 @@
 
 #define FREEZE_SECONDS                                                                             \
     60 /* for the state, the memory and the disks to be written, times the pace */
-#define WAIT_MS     100
-#define TURN_US     (50 * G_TIME_SPAN_MILLISECOND)
-#define PROGRAM_MAX ((size_t)256 << 20) /* bytes of this ireko */
+#define WAIT_MS        100
+#define STARTS_PER_CPU 2 /* one waits for its process while another runs */
+#define TURN_US        (50 * G_TIME_SPAN_MILLISECOND)
+#define PROGRAM_MAX    ((size_t)256 << 20) /* bytes of this ireko */
 
 /* What a clone has of its own: QEMU, the code that TCG made of its guests, the pages that they
  * write while they idle; and how much of its memory a host has touched that has booted. As
@@ -37,6 +38,7 @@ typedef struct {
 struct IrekoTemplates {
     const IrekoLayer *layer;
     char *store;
+    unsigned starting; /* clones */
     GMutex lock;
     GCond changed;
     GHashTable *groups; /* key -> Group */
@@ -330,6 +332,26 @@ ireko_templates_take(IrekoTemplates *templates,
                                    : IREKO_TEMPLATE_NONE;
     *ret_vault = use == IREKO_TEMPLATE_CLONE ? group->vault : NULL;
     return use;
+}
+
+void
+ireko_templates_enter(IrekoTemplates *templates)
+{
+    unsigned most = STARTS_PER_CPU * g_get_num_processors();
+    g_mutex_lock(&templates->lock);
+    while (templates->starting >= most)
+        g_cond_wait(&templates->changed, &templates->lock);
+    templates->starting++;
+    g_mutex_unlock(&templates->lock);
+}
+
+void
+ireko_templates_leave(IrekoTemplates *templates)
+{
+    g_mutex_lock(&templates->lock);
+    templates->starting--;
+    g_cond_broadcast(&templates->changed);
+    g_mutex_unlock(&templates->lock);
 }
 
 void

@@ -82,6 +82,14 @@ ireko_templates_make(IrekoTemplates *templates,
                      const char *folder,
                      json_t *proven);
 
+/* Around the start of a clone: waits until fewer are being started than this host has room for. All
+ * at once, none would be done before the last. */
+void
+ireko_templates_enter(IrekoTemplates *templates);
+
+void
+ireko_templates_leave(IrekoTemplates *templates);
+
 /* NODE, which was to become a template, did not. */
 void
 ireko_templates_settle(IrekoTemplates *templates, const IrekoNode *node);
