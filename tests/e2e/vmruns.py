@@ -19,8 +19,8 @@ TRACE = ("t=/sys/kernel/tracing; mount -t tracefs tracefs $t; echo > $t/trace; "
          f"sleep {TRACED_SECONDS}; echo 0 > $t/events/kvm/kvm_nested_vmenter/enable; cat $t/trace")
 
 
-def tell_monitor(path, *lines):
-    """Tells QEMU's monitor LINES, TRACED_SECONDS between one and the next."""
+def tell_monitor(path, *lines, seconds=TRACED_SECONDS):
+    """Tells QEMU's monitor LINES, SECONDS between one and the next."""
     with socket.socket(socket.AF_UNIX) as channel:
         channel.settimeout(30)
         channel.connect(path)
@@ -35,7 +35,7 @@ def tell_monitor(path, *lines):
         execute("qmp_capabilities", {})
         for number, line in enumerate(lines):
             if number > 0:
-                time.sleep(TRACED_SECONDS)
+                time.sleep(seconds)
             execute("human-monitor-command", {"command-line": line})
 
 
