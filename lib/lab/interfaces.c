@@ -136,6 +136,18 @@ set_mac(int fd, const char *name, const char *mac, GError **error)
             fail("give its address to the interface", name, error));
 }
 
+/* A card that was down may go by another address again than it was given: QEMU's vmxnet3 goes back
+ * to the one of its command line, which a clone has from its template, and takes no frames for the
+ * new one. So it is told again when it is up. A card that takes none then has kept it. */
+static void
+repeat_mac(int fd, const char *name, const char *mac)
+{
+    struct ifreq request = request_for(name);
+    request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+    if (ireko_mac_parse(mac, (uint8_t *)request.ifr_hwaddr.sa_data))
+        (void)ioctl(fd, SIOCSIFHWADDR, &request);
+}
+
 bool
 ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error)
 {
@@ -147,6 +159,8 @@ ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **e
     bool was_up = ioctl(fd, SIOCGIFFLAGS, &request) == 0 && (request.ifr_flags & IFF_UP) != 0;
     if (mac != NULL && (!set_mac(fd, name, mac, error) || !set_up(fd, name, was_up, error)))
         return false;
+    if (mac != NULL && was_up)
+        repeat_mac(fd, name, mac);
     (void)read_line(name, "address", now, sizeof now);
     *ret_mac = g_strdup(now);
     return true;
@@ -270,8 +284,10 @@ set_card(int fd, const IrekoCard *card, bool bridged, GError **error)
             !set_mac(fd, bridge, card->mac, error) || !add_port(fd, bridge, name, error))
             return false;
     }
-    return set_up(fd, name, true, error) && set_up(fd, top, true, error) &&
-           set_ip(fd, top, card->address, card->prefix, error);
+    if (!set_up(fd, name, true, error))
+        return false;
+    repeat_mac(fd, name, card->mac);
+    return set_up(fd, top, true, error) && set_ip(fd, top, card->address, card->prefix, error);
 }
 
 bool
