@@ -44,8 +44,8 @@ char *
 ireko_freeze_obstacle(const IrekoNode *node, const IrekoFacts *facts, IrekoAccel accel)
 {
     if (node->machine->image == NULL)
-        return g_strdup("it boots a system of your own, which nobody inside could give another "
-                        "identity");
+        return g_strdup("it boots a system of your own: nobody inside could set its clock and give "
+                        "it random numbers and an identity of its own");
     if (accel == IREKO_ACCEL_KVM && node->guests->len > 0 &&
         g_strcmp0(facts->cpu_vendor, "AuthenticAMD") == 0)
         return g_strdup("its guests run on AMD's SVM, and Linux calls saving a machine whose "
