@@ -24,11 +24,11 @@
 #include "lab/overlay.h"
 #include "xray/stream.h"
 
-/* What TCG keeps of translated code is each clone's own, and most of what it has for itself. Many
- * share a sum; whoever has not enough translates again. */
-#define JIT_ALL_MIB     256
-#define JIT_LEAST_MIB   8
-#define JIT_SHARED_FROM 8 /* clones */
+/* What TCG keeps of translated code is each clone's own, and most of what it has for itself: where
+ * there are many, they have no more than they use to come up. With 8 MiB, QEMU 7.2 does little but
+ * translate again: 10 times the CPU time until a host with a guest is up. */
+#define JIT_MIB  32
+#define JIT_FROM 8 /* clones */
 
 static const char *const formats[] = {"raw", "qcow2"}; /* of disks that ireko makes */
 
@@ -383,8 +383,8 @@ ireko_thaw_prepare(const IrekoLayer *layer,
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
     ret_start->spec.from = &thaw->frozen;
-    if (layer->clones >= JIT_SHARED_FROM)
-        ret_start->spec.jit_mib = MAX(JIT_ALL_MIB / layer->clones, JIT_LEAST_MIB);
+    if (layer->clones >= JIT_FROM)
+        ret_start->spec.jit_mib = JIT_MIB;
     g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
                                         json_object_get(thaw->about, "macs"), "disks");
     bool ready = ireko_start_plug(ret_start, layer, node, error);
