@@ -100,7 +100,9 @@ print_place(const Style *style, const IrekoSeePlace *place, const IrekoSeen *see
                                                            : "offset  ";
     (void)printf("  %sL%u %s 0x%" PRIx64 "%s", style->bold, place->layer, words, place->at,
                  style->plain);
-    if (place->layer == 0)
+    if (place->layer == 0 && seen->ram_base > 0)
+        (void)printf(" of %s, from 0x%" PRIx64 " on", seen->ram_file, seen->ram_base);
+    else if (place->layer == 0)
         (void)printf(" of %s", seen->ram_file);
     else
         (void)printf("  %s", name_of(style, place->layer));

@@ -154,7 +154,10 @@ ireko_see_find(const IrekoHome *home, const IrekoSeeOrder *order, GError **error
     bool begun = order->path != NULL
                      ? ireko_capture_begin(&capture, home, order->path, error)
                      : ireko_capture_open(&capture, order->state, order->ram, error);
-    if (!begun || !ireko_capture_take(&capture, NULL, NULL, error) ||
+    if (!begun)
+        return NULL;
+    bool own_pages = capture.files.process_fd >= 0; /* as in ireko_see */
+    if ((!own_pages && !ireko_capture_take(&capture, NULL, NULL, error)) ||
         !ireko_capture_scan(&capture, &memory, error))
         return NULL;
     g_autoptr(IrekoStream) stream =

@@ -310,6 +310,9 @@ ireko_see(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
                      : ireko_capture_open(&capture, order->state, order->ram, error);
     if (!begun)
         return NULL;
-    return order->no_pause && capture.vm != NULL ? look_twice(&capture, order, error)
-                                                 : look_once(&capture, order, error);
+    /* QEMU writes the state of a machine with pages of its own together with all of them: it would
+     * stand still for seconds. */
+    bool own_pages = capture.files.process_fd >= 0;
+    return capture.vm != NULL && (order->no_pause || own_pages) ? look_twice(&capture, order, error)
+                                                                : look_once(&capture, order, error);
 }
