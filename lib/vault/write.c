@@ -67,24 +67,33 @@ ireko_vault_begin(const char *store, const char *name, GError **error)
     return NULL;
 }
 
+/* Puts FILE on the list; false where that is full. */
+static bool
+add_entry(IrekoVaultWriter *writer, const char *file)
+{
+    g_mutex_lock(&writer->lock);
+    bool fits = writer->manifest->files->len < IREKO_VAULT_FILES_MAX;
+    if (fits) {
+        VaultFile *entry = g_new0(VaultFile, 1);
+        entry->name = g_strdup(file);
+        g_ptr_array_add(writer->manifest->files, entry);
+    }
+    g_mutex_unlock(&writer->lock);
+    return fits;
+}
+
 char *
 ireko_vault_add_path(IrekoVaultWriter *writer, const char *file, GError **error)
 {
     g_assert(vault_is_file_name(file)); /* names of machines and disks were checked */
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&writer->lock);
-    if (writer->manifest->files->len >= IREKO_VAULT_FILES_MAX) {
+    if (!add_entry(writer, file)) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE, "more than %d files to keep",
                     IREKO_VAULT_FILES_MAX);
         return NULL;
     }
     g_autofree char *path = g_build_filename(writer->folder, file, NULL);
     g_autofree char *folder = g_path_get_dirname(path);
-    if (!ireko_file_make_folder(folder, error))
-        return NULL;
-    VaultFile *entry = g_new0(VaultFile, 1);
-    entry->name = g_strdup(file);
-    g_ptr_array_add(writer->manifest->files, entry);
-    return g_steal_pointer(&path);
+    return ireko_file_make_folder(folder, error) ? g_steal_pointer(&path) : NULL;
 }
 
 int
