@@ -216,7 +216,7 @@ def exits_add_up(place):
 def the_nest_is_seen(place):
     """Thousands of translations of L1, L2 and L3 are what the layers themselves say"""
     try:
-        up(place, WORKSHOP)
+        up(place, WORKSHOP, "--fresh")  # booted: its memory is a file that others can read, too
         rip_is_code(place)
         compare(place, OUTER, 2000, 4)
         compare(place, INNER, 2000, 4)
@@ -238,7 +238,7 @@ def two_guests_are_told_apart(place):
     inner = [Machine(path.split("/")[1], memsize=str(MIBS[path]), **one) for path in paths]
     lab = place.lab("pair", Machine("outer", *inner, memsize=str(MIBS["outer"]), **one))
     try:
-        up(place, lab)
+        up(place, lab, "--fresh")
         for path in paths:
             compare(place, path, 300, 0)
             walk = see(place, path, [])["vcpus"][0]
