@@ -121,22 +121,17 @@ find_base(const json_t *began, const char *device)
     return NULL;
 }
 
-/* Puts the overlay of DISK and what it lies over, BASE, down as one raw disk. */
+/* Puts the overlay of DISK in FOLDER and what it lies over, BASE, down as one raw disk: FD. */
 static bool
-flatten(const Freezing *freezing,
-        const IrekoDisk *disk,
-        const json_t *base,
-        const char *name,
-        GError **error)
+flatten(const IrekoDisk *disk, const json_t *base, const char *folder, int fd, GError **error)
 {
     const char *path = json_string_value(json_object_get(base, "base"));
     bool raw = g_strcmp0(json_string_value(json_object_get(base, "format")), formats[0]) == 0;
-    g_autofree char *over = ireko_made_overlay_path(disk, freezing->order->folder);
+    g_autofree char *over = ireko_made_overlay_path(disk, folder);
     uint64_t bytes = ireko_made_bytes(disk);
     IREKO_AUTOFD base_fd = path != NULL ? open_disk(path, error) : -1;
     IREKO_AUTOFD over_fd = base_fd >= 0 ? open_disk(over, error) : -1;
-    IREKO_AUTOFD fd = over_fd >= 0 ? ireko_vault_create(freezing->writer, name, error) : -1;
-    return fd >= 0 && ireko_vault_copy_to(fd, base_fd, 0, raw ? bytes : 0, error) &&
+    return over_fd >= 0 && ireko_vault_copy_to(fd, base_fd, 0, raw ? bytes : 0, error) &&
            (raw || ireko_overlay_put(base_fd, fd, bytes, error)) &&
            ireko_overlay_put(over_fd, fd, bytes, error);
 }
@@ -146,8 +141,11 @@ copy_disk(const Freezing *freezing, const IrekoDrive *drive, GError **error)
 {
     g_autofree char *name = file_name(freezing->order->prefix, drive->disk->device, ".disk");
     const json_t *base = find_base(freezing->began, drive->disk->device);
-    if (base != NULL)
-        return flatten(freezing, drive->disk, base, name, error);
+    if (base != NULL) {
+        IREKO_AUTOFD to_fd = ireko_vault_create(freezing->writer, name, error);
+        return to_fd >= 0 &&
+               flatten(drive->disk, base, freezing->order->folder, to_fd, error);
+    }
     IREKO_AUTOFD fd = open_disk(drive->path, error);
     struct stat st;
     if (fd < 0)
@@ -395,5 +393,58 @@ ireko_thaw_prepare(const IrekoLayer *layer,
     if (ready && ireko_began_write(folder, began, error))
         return true;
     ireko_start_clear(ret_start);
+    return false;
+}
+
+/* ---- on its own again ---- */
+
+/* The disk DISK of FOLDER, which lay over BASE, as ireko makes one. */
+static bool
+detach(const IrekoDisk *disk, const json_t *base, const char *folder, GError **error)
+{
+    g_autofree char *path = NULL;
+    const char *format = NULL;
+    if (!ireko_made_place(disk, folder, &path, &format, error) ||
+        !ireko_made_create(disk, folder, error))
+        return false;
+    if (strcmp(format, formats[0]) != 0) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                    "its disk %s lies over that of another machine, and is a %s: only a raw disk "
+                    "or a .vmdk can be put down as one",
+                    disk->device, format);
+        return false;
+    }
+    IREKO_AUTOFD fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0)
+        ireko_error_from_errno(error, errno, "cannot open the disk '%s'", path);
+    return fd >= 0 && flatten(disk, base, folder, fd, error);
+}
+
+bool
+ireko_thaw_detach(const IrekoNode *node, const char *folder, GError **error)
+{
+    g_autoptr(json_t) began = ireko_began_read(folder);
+    for (unsigned i = 0; i < node->machine->disks->len; i++) {
+        const IrekoDisk *disk = node->machine->disks->pdata[i];
+        const json_t *base = find_base(began, disk->device);
+        if (base != NULL && !detach(disk, base, folder, error))
+            return false;
+    }
+    ireko_began_forget(folder);
+    return true;
+}
+
+bool
+ireko_thaw_is_needless(const IrekoNode *node, const char *folder)
+{
+    g_autoptr(json_t) began = ireko_began_read(folder);
+    for (unsigned i = 0; began == NULL && i < node->machine->disks->len; i++) {
+        const IrekoDisk *disk = node->machine->disks->pdata[i];
+        g_autofree char *path = NULL;
+        const char *format = NULL;
+        if (disk->create_bytes > 0 && ireko_made_place(disk, folder, &path, &format, NULL) &&
+            g_file_test(path, G_FILE_TEST_EXISTS))
+            return true;
+    }
     return false;
 }

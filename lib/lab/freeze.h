@@ -63,6 +63,17 @@ ireko_thaw_prepare(const IrekoLayer *layer,
 void
 ireko_thaw_clear(IrekoThaw *thaw);
 
+/* Has the disks of NODE's machine, which does not run and may have gone on from a vault in FOLDER,
+ * be its own: each overlay and what it lies over become one, so that it can boot from them and the
+ * vault can go. IREKO_ERROR_IO where that is gone already. */
+bool
+ireko_thaw_detach(const IrekoNode *node, const char *folder, GError **error);
+
+/* Whether NODE's machine has been here before and has disks of its own in FOLDER: it boots from
+ * those, and loses nothing of what is on them. */
+bool
+ireko_thaw_is_needless(const IrekoNode *node, const char *folder);
+
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(IrekoThaw, ireko_thaw_clear)
 
 G_END_DECLS

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "lab/began.h"
 #include "lab/clone.h"
+#include "lab/freeze.h"
 #include "lab/netorder.h"
 #include "lab/network.h"
 #include "lab/proven.h"
@@ -222,8 +223,8 @@ start_vm(Task *task, GError **error)
         return NULL;
     if (task->run->layer->snapshot != NULL)
         return restore_vm(task, error);
-    if (templates == NULL)
-        return boot_vm(task, error);
+    if (templates == NULL || ireko_thaw_is_needless(task->node, task->folder))
+        return ireko_thaw_detach(task->node, task->folder, error) ? boot_vm(task, error) : NULL;
     const IrekoVault *vault = NULL;
     g_autofree char *words = NULL;
     task->use = ireko_templates_take(templates, task->node, say_waiting, task, &vault, &words);

@@ -9,6 +9,7 @@
 #include "agent/agent.h"
 #include "base/text.h"
 #include "lab/end.h"
+#include "lab/freeze.h"
 #include "lab/layer.h"
 #include "lab/record.h"
 
@@ -185,7 +186,8 @@ ireko_lab_stop(const IrekoHome *home, const char *path, const IrekoLabRun *run, 
     unsigned depth = g_strv_length(way.segments);
     const IrekoEnding ending = ending_of(lab, depth, run->cancel_fd);
     if (depth == 1)
-        return ireko_machine_end(way.folder, &ending, error);
+        return ireko_machine_end(way.folder, &ending, error) &&
+               ireko_thaw_detach(lab->nodes->pdata[0], way.folder, error);
     int64_t wait_ms = (ending.until - g_get_monotonic_time()) / 1000;
     return way_go(&way, depth - 1, run->cancel_fd, error) &&
            ireko_agent_end(way.agent, way.segments[depth - 1], wait_ms, error);

@@ -301,6 +301,25 @@ def test_killed_clone(place):
     place.ireko("down", "many")
 
 
+def test_stopped_clone(place):
+    """A clone that is stopped keeps what is on its disks, as disks of its own, and boots from them."""
+    lab = place.lab("many", *hosts(2))
+    place.nest("up", lab)
+    folder = os.path.join(place.home, "run", "many", "esxi01-2")
+    before = set(os.listdir(folder))
+    assert "from.json" in before and not any(name.endswith("-flat.vmdk") for name in before), before
+    place.ireko("stop", "esxi01-2")
+    after = set(os.listdir(folder))
+    assert "from.json" not in after and any(name.endswith("-flat.vmdk") for name in after), after
+    for template in templates(place):
+        place.ireko("template", "remove", template["key"], expect=None)
+    for words in (("start", "esxi01-2"), ("up", lab)):
+        nest = place.nest(*words)
+        assert nest["ok"] and origins(nest)["esxi01-2"] == "boot", nest
+        place.ireko("stop", "esxi01-2")
+    place.ireko("down", "many")
+
+
 main([test_next_up, test_count, test_fresh,
       (test_change, "a byte of the host's .vmx", append("esxi01")),
       (test_change, "a byte of a guest's .vmx", append("linux")),
@@ -308,5 +327,5 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "the program that runs machines", other_engine),
       test_same_for_another_lab, test_damage, test_does_not_load, test_identity_refused, test_blocked,
       test_own_disk, test_broken_promise, test_remove, test_limit, test_memory,
-      test_interrupted, test_killed_clone],
+      test_interrupted, test_killed_clone, test_stopped_clone],
      lambda: Place().fake())
