@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -473,14 +474,16 @@ guests_folder(void)
     return g_strdup_printf("%s/nest-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
 }
 
-/* Its memory, in the machine's own folder as its guests are. */
+/* Its memory, in the machine's own folder as its guests are. Where that is gone already, so is
+ * whoever started this machine. */
 static void
 make_memory(void)
 {
+    g_autofree char *name = g_strdup_printf("memory-%d", (int)getpid());
     g_autofree char *own = g_file_read_link(IREKO_PROCESS_DIR, NULL);
-    guest.memory =
-        g_strdup_printf("%s/memory-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
-    (void)ireko_file_make_folder(guest.memory, NULL);
+    if (own == NULL || mkdirat(IREKO_PROCESS_FD_DIR, name, 0700) != 0)
+        _exit(0);
+    guest.memory = g_build_filename(own, name, NULL);
     g_setenv(MEMORY_VAR, guest.memory, TRUE);
 }
 
