@@ -57,8 +57,8 @@ ireko_agent_free(IrekoAgent *agent); /* ends the talk; NULL is fine */
 json_t *
 ireko_agent_facts(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
 
-/* Has the machine do what ORDER says about its network (lab/netorder.h, lab/exchange.h) and returns
- * what it answers, a new reference. */
+/* Has the machine do what ORDER says about its network (lab/network/netorder.h,
+ * lab/network/exchange.h) and returns what it answers, a new reference. */
 json_t *
 ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadline, GError **error);
 

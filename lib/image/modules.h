@@ -17,8 +17,8 @@ void
 image_modules_free(ImageModules *modules); /* NULL is fine */
 
 /* The driver list NAME ("early": before the root disk is there; "drivers": after; "late": when the
- * agent runs already; "mount": when the kernel asks for them), as text for the init. Adds to FILES (a set of char *, owned by it) the
- * modules that it names. HYPERVISOR: with the modules of KVM. */
+ * agent runs already; "mount": when the kernel asks for them), as text for the init. Adds to FILES
+ * (a set of char *, owned by it) the modules that it names. HYPERVISOR: with the modules of KVM. */
 char *
 image_modules_list(
     ImageModules *modules, const char *name, bool hypervisor, GHashTable *files, GError **error);

@@ -8,12 +8,12 @@
 #include <ireko/lab.h>
 
 #include "base/file.h"
+#include "lab/clone/snapshot.h"
+#include "lab/clone/template.h"
 #include "lab/drives.h"
 #include "lab/end.h"
 #include "lab/layer.h"
 #include "lab/record.h"
-#include "lab/snapshot.h"
-#include "lab/template.h"
 
 #define POWER_SECONDS                                                                              \
     30 /* for a user's own system to shut down after its power button, times pace */

@@ -16,15 +16,15 @@
 #include "agent/agent.h"
 #include "base/file.h"
 #include "base/text.h"
-#include "lab/began.h"
-#include "lab/clone.h"
-#include "lab/freeze.h"
-#include "lab/netorder.h"
-#include "lab/network.h"
-#include "lab/proven.h"
+#include "lab/clone/began.h"
+#include "lab/clone/clone.h"
+#include "lab/clone/freeze.h"
+#include "lab/clone/proven.h"
+#include "lab/clone/template.h"
+#include "lab/network/netorder.h"
+#include "lab/network/network.h"
 #include "lab/spec.h"
 #include "lab/tail.h"
-#include "lab/template.h"
 
 #define START_SECONDS 10 /* for QEMU to answer, times the pace */
 #define HELLO_SECONDS 15 /* for the agent's first word, times the pace */

@@ -8,8 +8,8 @@
 
 #include "agent/agent.h"
 #include "base/text.h"
+#include "lab/clone/freeze.h"
 #include "lab/end.h"
-#include "lab/freeze.h"
 #include "lab/layer.h"
 #include "lab/record.h"
 

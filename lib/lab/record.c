@@ -13,7 +13,7 @@
 #include "lab/inside.h"
 #include "lab/labfile.h"
 #include "lab/layer.h"
-#include "lab/switches.h"
+#include "lab/network/switches.h"
 #include "nest/nest.h"
 
 #define RECORD_SCHEMA "ireko.record/1"

@@ -10,13 +10,13 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "lab/become.h"
+#include "lab/clone/become.h"
 #include "lab/end.h"
 #include "lab/inside.h"
-#include "lab/interfaces.h"
 #include "lab/layer.h"
-#include "lab/netorder.h"
-#include "lab/packets.h"
+#include "lab/network/interfaces.h"
+#include "lab/network/netorder.h"
+#include "lab/network/packets.h"
 #include "lab/spec.h"
 
 #define CMDLINE_MAX ((size_t)64 << 10)

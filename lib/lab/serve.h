@@ -4,9 +4,9 @@
 
 #include "agent/agent.h"
 #include "host/facts.h"
-#include "lab/exchange.h"
-#include "lab/identity.h"
+#include "lab/clone/identity.h"
 #include "lab/layer.h"
+#include "lab/network/exchange.h"
 
 G_BEGIN_DECLS
 
@@ -17,7 +17,7 @@ typedef struct {
                 const IrekoNode *node,
                 const IrekoCard *card,
                 GError **error);
-    /* Answers an order about its cards (lab/netorder.h). */
+    /* Answers an order about its cards (lab/network/netorder.h). */
     json_t *(*cards)(const json_t *order, GError **error);
     const IrekoWire *wire; /* NULL: it sends no frames */
 } IrekoServerNet;

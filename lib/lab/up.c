@@ -13,15 +13,15 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "lab/cards.h"
+#include "lab/clone/snapshot.h"
+#include "lab/clone/template.h"
 #include "lab/drives.h"
-#include "lab/frames.h"
 #include "lab/layer.h"
-#include "lab/network.h"
+#include "lab/network/cards.h"
+#include "lab/network/frames.h"
+#include "lab/network/network.h"
 #include "lab/record.h"
 #include "lab/requires.h"
-#include "lab/snapshot.h"
-#include "lab/template.h"
 
 /* One run of a lab on L0. */
 typedef struct {

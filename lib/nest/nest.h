@@ -72,8 +72,9 @@ ireko_nest_compare_cpus(IrekoReport *report,
 void
 ireko_nest_expect_cards(IrekoReport *report, const GPtrArray *cards, bool has_agent);
 
-/* The proof of them: FOUND is what the machine's agent read of its interfaces (lab/interfaces.h),
- * from a peer that may lie; NULL where it did not say, WHY_NOT (may be NULL) in words. */
+/* The proof of them: FOUND is what the machine's agent read of its interfaces
+ * (lab/network/interfaces.h), from a peer that may lie; NULL where it did not say, WHY_NOT (may be
+ * NULL) in words. */
 void
 ireko_nest_prove_cards(IrekoReport *report,
                        const GPtrArray *cards,

@@ -32,26 +32,16 @@ static const struct {
     uint64_t number;
     const char *name;
 } calls[] = {
-    {SYS_mkdir, "mkdir"},
-    {SYS_mkdirat, "mkdirat"},
-    {SYS_rename, "rename"},
-    {SYS_renameat, "renameat"},
-    {SYS_renameat2, "renameat2"},
-    {SYS_unlink, "unlink"},
-    {SYS_unlinkat, "unlinkat"},
-    {SYS_rmdir, "rmdir"},
-    {SYS_ftruncate, "ftruncate"},
-    {SYS_flock, "flock"},
-    {SYS_fsync, "fsync"},
-    {SYS_bind, "bind"},
-    {SYS_connect, "connect"},
-    {SYS_sendto, "sendto"},
-    {SYS_sendmsg, "sendmsg"},
-    {SYS_write, "write"},
-    {SYS_pwrite64, "pwrite64"},
-    {SYS_fork, "fork"},
-    {SYS_kill, "kill"},
-    {SYS_pidfd_send_signal, "pidfd_send_signal"},
+    {SYS_mkdir, "mkdir"},         {SYS_mkdirat, "mkdirat"},
+    {SYS_rename, "rename"},       {SYS_renameat, "renameat"},
+    {SYS_renameat2, "renameat2"}, {SYS_unlink, "unlink"},
+    {SYS_unlinkat, "unlinkat"},   {SYS_rmdir, "rmdir"},
+    {SYS_ftruncate, "ftruncate"}, {SYS_flock, "flock"},
+    {SYS_fsync, "fsync"},         {SYS_bind, "bind"},
+    {SYS_connect, "connect"},     {SYS_sendto, "sendto"},
+    {SYS_sendmsg, "sendmsg"},     {SYS_write, "write"},
+    {SYS_pwrite64, "pwrite64"},   {SYS_fork, "fork"},
+    {SYS_kill, "kill"},           {SYS_pidfd_send_signal, "pidfd_send_signal"},
 };
 
 /* What a call changes: its name, or NULL where it is none of ours. */

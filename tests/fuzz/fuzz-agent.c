@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "agent/agent.h"
-#include "lab/identity.h"
+#include "lab/clone/identity.h"
 #include "lab/spec.h"
 
 #define INPUT_MAX ((size_t)64 << 10) /* fits the socket's buffer */

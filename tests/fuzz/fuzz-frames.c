@@ -3,7 +3,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "lab/exchange.h"
+#include "lab/network/exchange.h"
 #include "lan/lan.h"
 #include "lan/probe.h"
 #include "lan/switch.h"

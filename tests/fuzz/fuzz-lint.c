@@ -36,7 +36,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     g_assert_cmpuint(count_fixable(doc), ==, 0);
 
     const IrekoLintMachine machines[] = {
-        {.doc = doc, .file = "a.vmx", .copies = 2, .level = 1, .has_guests = true, .vsan = size % 2 == 0},
+        {.doc = doc,
+         .file = "a.vmx",
+         .copies = 2,
+         .level = 1,
+         .has_guests = true,
+         .vsan = size % 2 == 0},
         {.doc = doc, .file = "b.vmx", .copies = 1, .level = 2},
     };
     g_autoptr(GPtrArray) together = ireko_lint_lab(machines, G_N_ELEMENTS(machines));

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "lab/capture.h"
+#include "lab/see/capture.h"
 
 #define PAGES     64
 #define BYTES     ((size_t)PAGES * IREKO_PAGE_BYTES)

@@ -7,8 +7,8 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "lab/clone/overlay.h"
 #include "lab/made.h"
-#include "lab/overlay.h"
 
 #define CLUSTER    65536
 #define DISK_BYTES ((uint64_t)4 * CLUSTER + 512) /* the last cluster is cut */

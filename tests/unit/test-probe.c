@@ -1,7 +1,7 @@
 /* Frames that prove a lab's network: the plan, the frames, who saw what, and which hop ate one. */
 #include <string.h>
 
-#include "lab/hops.h"
+#include "lab/network/hops.h"
 #include "lan/probe.h"
 
 static IrekoProbePlan *

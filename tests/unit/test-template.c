@@ -4,9 +4,9 @@
 #include <ireko/error.h>
 
 #include "base/jsonl.h"
-#include "lab/freeze.h"
-#include "lab/identity.h"
-#include "lab/template.h"
+#include "lab/clone/freeze.h"
+#include "lab/clone/identity.h"
+#include "lab/clone/template.h"
 
 #define CLOCK_US (2 * G_TIME_SPAN_SECOND)
 

@@ -1,0 +1,28 @@
+/* lab/clone/clone.h - a machine of L0 that begins as a frozen one, and is told the time and who it
+ * is. Private to lib/lab. */
+#pragma once
+
+#include "lab/layer.h"
+#include "vault/vault.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+    const IrekoLayer *layer;
+    const IrekoNode *node;
+    const char *folder; /* the machine's, which is there */
+    const IrekoVault *vault;
+    const char *prefix; /* of its files */
+    const json_t *about;
+    bool same; /* it goes on as who it was; else it is given an identity of its own */
+    unsigned pace;
+} IrekoClone;
+
+/* Starts it; returns when every machine inside has the clock set, new random numbers and the
+ * identity that is to be its own, and proved it. NULL with an error: nothing runs then. While it is
+ * not so far, its folder is marked (lab/clone/began.h). RET_ANSWER, a new reference, is what the
+ * machines told (lab/clone/identity.h); NULL: not asked for. */
+IrekoVm *
+ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
+
+G_END_DECLS
