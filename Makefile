@@ -21,5 +21,6 @@ check: build
 	@scripts/check
 
 bench: build
-	@scripts/install-packages run check
+	@scripts/install-packages run check bench
 	@scripts/bench
+	@scripts/bench-labs
