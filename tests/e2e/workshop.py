@@ -141,7 +141,7 @@ def test_workshop(place):
 
 def test_interrupted(place):
     """up of the workshop, interrupted while it boots: nothing is lost, the next up goes on from there."""
-    process = place.begin("up", WORKSHOP)
+    process = place.begin("up", "--fresh", WORKSHOP)
     while (line := process.stderr.readline()) and not line.startswith("esxi01/esxi02: starting"):
         pass
     assert line, "esxi02 never started"
