@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/hpet.h>
 #include <linux/input.h>
 #include <net/if.h>
 #include <poll.h>
@@ -387,6 +388,19 @@ set_name(void)
         say("cannot take the name", name);
 }
 
+/* Has the HPET interrupt this machine as often as it was told to (docs/design/boot.md), which is
+ * all that is wanted of it. The descriptor stays open: it ends when that is closed. */
+static void
+begin_wakes(void)
+{
+    unsigned long hz = strtoul(parameter("ireko.wakes="), NULL, 10);
+    if (hz == 0)
+        return;
+    int fd = open("/dev/hpet", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, HPET_IRQFREQ, hz) != 0 || ioctl(fd, HPET_IE_ON, 0) != 0)
+        say("cannot be woken by", "/dev/hpet");
+}
+
 /* --- children --------------------------------------------------------------------------------- */
 
 static pid_t
@@ -559,5 +573,6 @@ main(void)
     from_initrd();
     set_name();
     set_up_loopback();
+    begin_wakes();
     supervise(&signals);
 }

@@ -14,6 +14,8 @@
 #define TCG_PACE   6
 #define LAYER_PACE 2
 
+#define WAKES_HZ 4 /* what was lost comes so late; each costs as much as a tick of the timer */
+
 #define PATIENCE_LEAST 0.001
 #define PATIENCE_MOST  1000
 
@@ -84,10 +86,10 @@ find_image(const IrekoLayer *layer, const char *name, GError **error)
     return image;
 }
 
-/* What a kernel that runs under TCG is told besides. Its clock it gets wrong on a busy host
- * (host/tsc.c); on KVM, kvmclock tells it. And now and then QEMU loses the mark that an interrupt
- * is pending (docs/design/boot.md): with one-shot timers the machine then sleeps for ever, with a
- * periodic one until the next tick. */
+/* What a machine that runs under TCG is told besides. Its clock the kernel gets wrong on a busy
+ * host (host/tsc.c); on KVM, kvmclock tells it. And now and then QEMU loses the mark that an
+ * interrupt is pending (docs/design/boot.md): the machine then sleeps until another device
+ * interrupts it, so one does WAKES_HZ times a second. */
 static char *
 tcg_parameters(const IrekoLayer *layer)
 {
@@ -95,7 +97,7 @@ tcg_parameters(const IrekoLayer *layer)
         return g_strdup("");
     unsigned khz = ireko_tsc_khz();
     g_autofree char *clock = khz > 0 ? g_strdup_printf(" tsc_early_khz=%u", khz) : g_strdup("");
-    return g_strconcat(clock, " nohz=off highres=off", NULL);
+    return g_strdup_printf("%s highres=off ireko.wakes=%d", clock, WAKES_HZ);
 }
 
 static bool

@@ -21,6 +21,9 @@
 #define VNC_PORT_FIRST 5900 /* QEMU counts displays from here */
 #define SERIALS_MAX    4    /* of a PC */
 
+#define HPET_INTERRUPTS 0xff0104 /* inputs of the I/O APIC that it may be wired to, as a bit each  \
+                                  */
+
 G_STATIC_ASSERT(IREKO_PROCESS_FD_AGENT + IREKO_ENGINE_AGENT_PORTS == IREKO_PROCESS_FD_DIR);
 
 void
@@ -109,9 +112,13 @@ assistance_of(const IrekoSpec *spec, const IrekoQemuHost *host)
                                 : ",svm=off,vmx=off";
 }
 
+/* The HPET's third timer is the one that wakes the machine (docs/design/boot.md). Only the newer of
+ * QEMU's machines wire it to the I/O APIC by themselves. */
 static void
-add_tcg(GPtrArray *argv, const IrekoSpec *spec)
+add_tcg(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
 {
+    if (host->by_hand == NULL)
+        ireko_qemu_add(argv, "-global", "hpet.hpet-intcap=%u", HPET_INTERRUPTS);
     if (spec->jit_mib > 0)
         ireko_qemu_add(argv, "-accel", "tcg,thread=multi,tb-size=%u", spec->jit_mib);
     else
@@ -126,7 +133,7 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
     if (any || spec->kvm)
         ireko_qemu_add(argv, "-accel", "kvm");
     if (any || !spec->kvm)
-        add_tcg(argv, spec);
+        add_tcg(argv, spec, host);
     ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
                    assistance_of(spec, host), hidden ? ",hypervisor=off" : "",
                    hidden && (any || spec->kvm) ? ",kvm=off" : "",
