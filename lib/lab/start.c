@@ -14,6 +14,8 @@
 #define TCG_PACE   6
 #define LAYER_PACE 2
 
+#define TCG_MODEL "QEMU TCG CPU" /* its brand string, which every layer inside has from there */
+
 #define WAKES_HZ 4 /* what was lost comes so late; each costs as much as a tick of the timer */
 
 #define PATIENCE_LEAST 0.001
@@ -154,6 +156,8 @@ ireko_layer_prepare(const IrekoLayer *layer,
         .machine = node->machine,
         .id = ret_start->id,
         .kvm = layer->accel == IREKO_ACCEL_KVM,
+        .emulated =
+            layer->facts->cpu_model != NULL && g_str_has_prefix(layer->facts->cpu_model, TCG_MODEL),
         .offer = ireko_nest_offer(layer->facts, layer->accel),
         .boot = ret_start->image != NULL ? &ret_start->boot : NULL,
         .drives = ret_start->drives,

@@ -21,8 +21,13 @@
 #define VNC_PORT_FIRST 5900 /* QEMU counts displays from here */
 #define SERIALS_MAX    4    /* of a PC */
 
-#define HPET_INTERRUPTS 0xff0104 /* inputs of the I/O APIC that it may be wired to, as a bit each  \
-                                  */
+/* TCG delivers an interrupt that KVM injects a second time where its vCPU is stopped before the
+ * guest has exited again (docs/design/boot.md). A guest that has to exit to end its interrupt is
+ * hardly ever caught in between. */
+#define NO_PV_EOI ",kvm-pv-eoi=off"
+
+/* The inputs of the I/O APIC that the HPET may be wired to, a bit each. */
+#define HPET_INTERRUPTS 0xff0104
 
 G_STATIC_ASSERT(IREKO_PROCESS_FD_AGENT + IREKO_ENGINE_AGENT_PORTS == IREKO_PROCESS_FD_DIR);
 
@@ -134,9 +139,10 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
         ireko_qemu_add(argv, "-accel", "kvm");
     if (any || !spec->kvm)
         add_tcg(argv, spec, host);
-    ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
+    ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
                    assistance_of(spec, host), hidden ? ",hypervisor=off" : "",
                    hidden && (any || spec->kvm) ? ",kvm=off" : "",
+                   spec->kvm && spec->emulated ? NO_PV_EOI : "",
                    hidden && (any || !spec->kvm) ? ",tcg-cpuid=off" : "");
 }
 
