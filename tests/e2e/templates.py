@@ -169,6 +169,18 @@ def test_does_not_load(place):
     place.ireko("down", "many")
 
 
+def test_does_not_answer(place):
+    """A template whose clone answers nothing is removed, so that nobody waits for it twice."""
+    lab = place.lab("many", *hosts(ireko__fake="goes-on-silent"))
+    place.nest("up", lab)
+    place.ireko("down", "many")
+    place.env["IREKO_PATIENCE"] = "0.02"
+    done = place.ireko("up", lab)
+    assert "could not be used: no answer in time" in done.stderr, done.stderr
+    assert not templates(place)
+    place.ireko("down", "many")
+
+
 def test_identity_refused(place):
     """A clone that keeps what it should have changed is ended, and the host boots."""
     for machine in (Machine("esxi01", Machine("linux"), ireko__fake="keeps-its-host-name"),
@@ -325,7 +337,7 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "a byte of a guest's .vmx", append("linux")),
       (test_change, "the name of a guest", rename_guest),
       (test_change, "the program that runs machines", other_engine),
-      test_same_for_another_lab, test_damage, test_does_not_load, test_identity_refused, test_blocked,
-      test_own_disk, test_broken_promise, test_remove, test_limit, test_memory,
+      test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer,
+      test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove, test_limit, test_memory,
       test_interrupted, test_killed_clone, test_stopped_clone],
      lambda: Place().fake())

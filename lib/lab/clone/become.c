@@ -1,8 +1,9 @@
 /* lab/clone/become.c - this machine becomes another one: clock, names, addresses, random numbers.
  *
  * What the kernel keeps and gives nobody a way to change - the UUID that it once read from the
- * firmware's tables, the boot ID - gets a file of our own laid over the one that shows it. What is
- * told as the new identity is read back from where everybody in the machine reads it. */
+ * firmware's tables, the boot ID - has a file of our own laid over the one that shows it, from its
+ * birth on, since a clone has no time to mount. What is told as the new identity is read back from
+ * where everybody in the machine reads it. */
 #include "lab/clone/become.h"
 
 #include <dirent.h>
@@ -14,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,28 +47,44 @@ shown_by(const char *path)
     return text != NULL ? g_strchomp(text) : g_strdup("");
 }
 
-/* Writes TEXT and a line end into PATH, whose inode stays: another file may be covered by it. */
+/* Writes TEXT and a line end into PATH, whose inode stays: another file may be covered by it. It is
+ * cut only where it was longer, which an identity is not. */
 static bool
 write_line(const char *path, const char *text, GError **error)
 {
     g_autofree char *line = g_strconcat(text, "\n", NULL);
-    IREKO_AUTOFD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
-    if (fd >= 0 && ireko_fd_write_all(fd, line, strlen(line), IREKO_NO_DEADLINE, -1, NULL))
+    off_t len = (off_t)strlen(line);
+    struct stat old;
+    IREKO_AUTOFD fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+    if (fd >= 0 && pwrite(fd, line, (size_t)len, 0) == len && fstat(fd, &old) == 0 &&
+        (!S_ISREG(old.st_mode) || old.st_size == len || ftruncate(fd, len) == 0))
         return true;
     return fail(path, error);
 }
 
-/* Makes PATH, a file of the kernel's, show TEXT. */
-static bool
-cover(const char *path, const char *text, GError **error)
+static char *
+cover_of(const char *path)
 {
     g_autofree char *base = g_path_get_basename(path);
-    g_autofree char *own = g_build_filename(OWN_FOLDER, base, NULL);
-    if (!write_line(own, text, error))
-        return false;
-    g_autofree char *now = shown_by(path); /* covered before, it shows the new text already */
-    return strcmp(now, text) == 0 || mount(own, path, NULL, MS_BIND, NULL) == 0 ||
-           fail(path, error);
+    return g_build_filename(OWN_FOLDER, base, NULL);
+}
+
+/* Lays a file that shows the same over PATH, a file of the kernel's. */
+static void
+cover(const char *path)
+{
+    g_autofree char *own = cover_of(path);
+    g_autofree char *text = shown_by(path);
+    if (write_line(own, text, NULL))
+        (void)mount(own, path, NULL, MS_BIND, NULL);
+}
+
+/* Has PATH, which was covered, show TEXT. */
+static bool
+show(const char *path, const char *text, GError **error)
+{
+    g_autofree char *own = cover_of(path);
+    return write_line(own, text, error);
 }
 
 static bool
@@ -141,7 +159,7 @@ take_names(const IrekoIdentity *identity, GError **error)
     if (sethostname(identity->host, strlen(identity->host)) != 0)
         return fail("the host name", error);
     return write_line(OWN_MACHINE_ID, identity->machine_id, error) &&
-           cover(PRODUCT_UUID, identity->uuid, error) && cover(BOOT_ID, identity->boot_id, error) &&
+           show(PRODUCT_UUID, identity->uuid, error) && show(BOOT_ID, identity->boot_id, error) &&
            write_line(IREKO_BECOME_PATH, identity->path, error);
 }
 
@@ -174,4 +192,6 @@ ireko_become_born(void)
     for (size_t i = 0; i < sizeof bytes; i++)
         g_string_append_printf(text, "%02x", bytes[i]);
     (void)write_line(OWN_MACHINE_ID, text->str, NULL);
+    cover(PRODUCT_UUID);
+    cover(BOOT_ID);
 }

@@ -12,9 +12,8 @@
 #define END_SECONDS      5
 #define CLOCK_SECONDS    2 /* how far the clock of a clone may be off, times the pace */
 
-/* Tells the machine who it is, and looks whether that is who it says it is now. */
-static bool
-identify(const IrekoClone *clone, json_t **ret_answer, GError **error)
+bool
+ireko_clone_identify(const IrekoClone *clone, json_t **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     IrekoDeadline deadline = ireko_patience(IDENTITY_SECONDS, clone->pace);
@@ -51,7 +50,7 @@ ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error)
         ireko_vm_start(layer->engine, &start.spec, clone->folder,
                        ireko_patience(START_SECONDS, clone->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
-    if (vm != NULL && !identify(clone, ret_answer, error)) {
+    if (vm != NULL && !ireko_clone_identify(clone, ret_answer, error)) {
         (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
         g_clear_pointer(&vm, ireko_vm_free);
     }

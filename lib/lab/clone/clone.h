@@ -25,4 +25,9 @@ typedef struct {
 IrekoVm *
 ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
+/* Tells CLONE's machine, which runs, and those inside it who they are to be, and looks whether that
+ * is who they say they are then. RET_ANSWER as above. */
+bool
+ireko_clone_identify(const IrekoClone *clone, json_t **ret_answer, GError **error);
+
 G_END_DECLS

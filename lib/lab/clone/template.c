@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/jsonl.h"
 #include "base/text.h"
+#include "lab/clone/clone.h"
 #include "lab/clone/freeze.h"
 
 #define FREEZE_SECONDS                                                                             \
@@ -365,7 +366,6 @@ ireko_templates_reject(IrekoTemplates *templates, const IrekoNode *node, const G
 {
     Group *group = g_hash_table_lookup(templates->of, node);
     if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED) ||
-        g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TIMEOUT) ||
         g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TOO_LARGE))
         return; /* nothing is wrong with it */
     set_state(templates, group, NONE);
@@ -391,6 +391,19 @@ about_template(const IrekoTemplates *templates,
                      "proven", proven);
 }
 
+/* Has the machine do once what each of its clones will do first, as who it is already: a clone then
+ * finds in memory what that takes, and what cannot be done is found out here. */
+static bool
+rehearse(const IrekoTemplates *templates, const IrekoFreezeOrder *order, GError **error)
+{
+    const IrekoLayer *layer = templates->layer;
+    const IrekoClone self = {.layer = layer,
+                             .node = order->node,
+                             .folder = order->folder,
+                             .pace = ireko_layer_pace(layer->accel, 1, 0)};
+    return ireko_clone_identify(&self, NULL, error);
+}
+
 static bool
 make(const IrekoTemplates *templates,
      const Group *group,
@@ -399,7 +412,7 @@ make(const IrekoTemplates *templates,
      GError **error)
 {
     g_autoptr(IrekoVaultWriter) writer = ireko_vault_begin(templates->store, group->key, error);
-    if (writer == NULL)
+    if (writer == NULL || !rehearse(templates, order, error))
         return false;
     unsigned pace = ireko_layer_pace(templates->layer->accel, 1, 0);
     json_t *machine =

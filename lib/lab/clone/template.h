@@ -94,8 +94,8 @@ ireko_templates_leave(IrekoTemplates *templates);
 void
 ireko_templates_settle(IrekoTemplates *templates, const IrekoNode *node);
 
-/* A clone did not come up from NODE's template: WHY. One that cannot be loaded is removed, and
- * nobody is a clone of it any more. */
+/* A clone did not come up from NODE's template: WHY. One that cannot be loaded, or whose clone
+ * answers nothing, is removed, and nobody is a clone of it any more. */
 void
 ireko_templates_reject(IrekoTemplates *templates, const IrekoNode *node, const GError *why);
 
