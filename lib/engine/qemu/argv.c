@@ -203,10 +203,12 @@ add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GErr
         /* The firmware has nothing to do but start the kernel: qboot does that and no more. SeaBIOS
          * would try every disk and run option ROMs, thousands of exits at an inner layer. */
         ireko_qemu_add(argv, "-bios", "qboot.rom");
-        ireko_qemu_add(argv, "-kernel", "%s", spec->boot->kernel);
-        if (spec->boot->initrd != NULL)
+        bool starts = spec->from == NULL; /* else QEMU need not read 45 MiB of kernel */
+        if (starts)
+            ireko_qemu_add(argv, "-kernel", "%s", spec->boot->kernel);
+        if (starts && spec->boot->initrd != NULL)
             ireko_qemu_add(argv, "-initrd", "%s", spec->boot->initrd);
-        if (spec->boot->cmdline != NULL)
+        if (starts && spec->boot->cmdline != NULL)
             ireko_qemu_add(argv, "-append", "%s", spec->boot->cmdline);
         add_flag(argv, "-no-reboot"); /* its panic ends the machine, where it is seen */
         return true;
