@@ -103,8 +103,8 @@ ireko_facts_read(const IrekoHostSource *source, GError **error);
 IrekoFacts *
 ireko_facts_here(GError **error);
 
-/* How fast this machine's time stamp counter counts, in kHz; 0 where it has none. Takes 20 ms the
- * first time. */
+/* How fast this machine's time stamp counter counts, in kHz; 0 where it has none. Takes at
+ * least 20 ms from the first ireko_facts_here on. */
 unsigned
 ireko_tsc_khz(void);
 

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "host/facts.h"
+#include "host/parts.h"
 
 /* __get_cpuid_count refuses the hypervisor's range: it is beyond the highest basic leaf. A CPU
  * without a hypervisor answers there with the data of its highest basic leaf, hence the bit. */
@@ -44,6 +45,7 @@ IrekoFacts *
 ireko_facts_here(GError **error)
 {
     IrekoHostSource source;
+    ireko_host_begin_tsc();
     if (!ireko_host_here(&source, error))
         return NULL;
     IrekoFacts *facts = ireko_facts_read(&source, error);

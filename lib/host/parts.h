@@ -168,6 +168,10 @@ typedef struct {
 IrekoKvmTrial
 ireko_host_try_kvm(int kvm_fd);
 
+/* Takes the first of the two samples that ireko_tsc_khz needs, which then waits the less. */
+void
+ireko_host_begin_tsc(void);
+
 void
 ireko_disk_fact_free(IrekoDiskFact *disk); /* NULL is fine */
 

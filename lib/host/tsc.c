@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "host/facts.h"
+#include "host/parts.h"
 
 #ifdef __x86_64__
 #include <x86intrin.h>
@@ -25,6 +26,8 @@ typedef struct {
     uint64_t ticks;
     int64_t ns;
 } Sample;
+
+static Sample first;
 
 static int64_t
 clock_ns(void)
@@ -51,14 +54,26 @@ take_sample(void)
     return best;
 }
 
+void
+ireko_host_begin_tsc(void)
+{
+    static gsize once;
+    if (g_once_init_enter(&once)) {
+        first = take_sample();
+        g_once_init_leave(&once, 1);
+    }
+}
+
 unsigned
 ireko_tsc_khz(void)
 {
     static gsize once;
     static unsigned khz;
     if (g_once_init_enter(&once)) {
-        Sample first = take_sample();
-        (void)usleep(BASELINE_US);
+        ireko_host_begin_tsc();
+        int64_t left_us = BASELINE_US - (clock_ns() - first.ns) / 1000;
+        if (left_us > 0)
+            (void)usleep((useconds_t)left_us);
         Sample last = take_sample();
         if (last.ns > first.ns && last.ticks > first.ticks)
             khz =
@@ -68,6 +83,11 @@ ireko_tsc_khz(void)
     return khz;
 }
 #else
+void
+ireko_host_begin_tsc(void)
+{
+}
+
 unsigned
 ireko_tsc_khz(void)
 {
