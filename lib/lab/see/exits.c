@@ -29,7 +29,7 @@
 #define ONCE_MS       3000
 
 /* A round costs each layer a tenth of a second in software, and hardly anything on KVM. */
-#define WATCH_TCG_MS 10000
+#define WATCH_TCG_MS 15000
 #define WATCH_KVM_MS 2000
 
 #define WORDS_MAX 1024 /* bytes of what a layer said on standard error */
