@@ -219,16 +219,24 @@ find_new(const GPtrArray *before, const GPtrArray *after)
     return found;
 }
 
-/* Whether DOC has no error that it had not before. One that comes by insisting is said. */
+/* Whether DOC, which was the LEN bytes WAS, has no error that it had not before. One that comes by
+ * insisting is said. */
 static bool
 check_no_worse(const IrekoVmx *doc,
                const char *file,
-               const GPtrArray *before,
+               const char *was,
+               size_t len,
                const Keys *keys,
                VmxResult *result,
                GError **error)
 {
     g_autoptr(GPtrArray) after = ireko_lint(doc, vmx_name(file));
+    if (after->len == 0)
+        return true;
+    g_autoptr(IrekoVmx) old = ireko_vmx_parse(was, len, error);
+    if (old == NULL)
+        return false;
+    g_autoptr(GPtrArray) before = ireko_lint(old, vmx_name(file));
     g_autoptr(GPtrArray) found = find_new(before, after);
     for (unsigned i = 0; i < found->len; i++) {
         const IrekoFinding *finding = found->pdata[i];
@@ -251,7 +259,8 @@ static bool
 set_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, GError **error)
 {
     const Keys *keys = data;
-    g_autoptr(GPtrArray) before = ireko_lint(doc, vmx_name(file));
+    size_t len = 0;
+    g_autofree char *bytes = ireko_vmx_print(doc, &len);
     for (size_t i = 0; keys->keys[i] != NULL; i++) {
         g_autofree char *was = ireko_vmx_get(doc, keys->keys[i], NULL);
         if (!ireko_vmx_set(doc, keys->keys[i], keys->values[i], error)) {
@@ -261,7 +270,7 @@ set_keys(IrekoVmx *doc, const char *file, const void *data, VmxResult *result, G
         if (is_said(keys, was, keys->values[i]))
             say_change(result->err, vmx_name(file), keys->keys[i], was, keys->values[i]);
     }
-    return check_no_worse(doc, file, before, keys, result, error);
+    return check_no_worse(doc, file, bytes, len, keys, result, error);
 }
 
 static bool
