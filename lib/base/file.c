@@ -15,6 +15,8 @@
 
 #define READ_STEP       ((size_t)16 << 10)
 #define TREE_OPEN_LIMIT 16 /* folders that a removal keeps open at once */
+#define TREE_TRIES      20
+#define TREE_PAUSE_US   10000
 
 /* Room for a regular file at once; files of /proc say 0 and grow. */
 static size_t
@@ -117,11 +119,19 @@ remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
     return remove(path) == 0 || errno == ENOENT ? 0 : -1;
 }
 
+/* A process that was killed may still finish the call that it is in, which makes one more file. */
 bool
 ireko_file_remove_tree(const char *path, GError **error)
 {
-    if (nftw(path, remove_one, TREE_OPEN_LIMIT, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
-        return true;
+    for (unsigned left = TREE_TRIES; left > 0; left--) {
+        if (nftw(path, remove_one, TREE_OPEN_LIMIT, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
+            return true;
+        if (errno != ENOTEMPTY)
+            break;
+        if (left > 1)
+            g_usleep(TREE_PAUSE_US);
+        errno = ENOTEMPTY;
+    }
     ireko_error_from_errno(error, errno, "cannot remove '%s'", path);
     return false;
 }

@@ -118,10 +118,12 @@ read_json(const IrekoHome *home, const char *name, const char *file, GError **er
         return NULL;
     json_error_t why;
     json_t *document = json_loadb(text, len, JSON_REJECT_DUPLICATES, &why);
-    if (document == NULL)
+    if (document == NULL) {
+        g_autofree char *words = ireko_text_safe(why.text, (size_t)-1);
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                    "%s:%d: damaged (%s): 'ireko down %s' removes the lab", path, why.line,
-                    why.text, name);
+                    "%s:%d: damaged (%s): 'ireko down %s' removes the lab", path, why.line, words,
+                    name);
+    }
     return document;
 }
 

@@ -238,7 +238,7 @@ def test_damaged_record(place):
     lab = place.lab("deep", Machine("host", Machine("guest")))
     other = place.lab("other", Machine("alone"))
     place.ireko("up", other)
-    for damage in (b"", b"{", b"[]", b'{"schema": "ireko.record/99"}', os.urandom(500), None):
+    for damage in (b"", b"{", b"[]", b'{"schema": "ireko.record/99"}', b"\v", os.urandom(500), None):
         place.ireko("up", lab)
         path = os.path.join(place.home, "labs", "deep", "record.json")
         content = damage
