@@ -277,6 +277,33 @@ test_deep_nesting_is_an_error(void)
     g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
 }
 
+/* Puts files into the folder DATA for a while, as a process that is just being killed does. */
+static void *
+put_files(void *data)
+{
+    int64_t until = g_get_monotonic_time() + 50000;
+    for (unsigned i = 0; g_get_monotonic_time() < until; i++) {
+        g_autofree char *path = g_strdup_printf("%s/%u", (const char *)data, i);
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        if (fd >= 0)
+            (void)close(fd);
+    }
+    return NULL;
+}
+
+static void
+test_a_tree_goes_while_files_are_put_into_it(void)
+{
+    g_autofree char *folder = g_dir_make_tmp("ireko-test-XXXXXX", NULL);
+    GThread *thread = g_thread_new("files", put_files, folder);
+    g_usleep(5000);
+    g_autoptr(GError) error = NULL;
+    (void)ireko_file_remove_tree(folder, &error);
+    g_assert_no_error(error);
+    g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+    (void)g_thread_join(thread);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -292,6 +319,8 @@ main(int argc, char **argv)
     g_test_add_func("/text/words-for-true-and-false", test_words_for_true_and_false);
     g_test_add_func("/file/replaced-leaves-nothing-beside-it",
                     test_a_replaced_file_leaves_nothing_beside_it);
+    g_test_add_func("/file/a-tree-goes-while-files-are-put-into-it",
+                    test_a_tree_goes_while_files_are_put_into_it);
     g_test_add_func("/file/over-the-limit-is-refused", test_a_file_over_the_limit_is_refused);
     g_test_add_func("/fd/socket-works-however-long-its-folder-is",
                     test_a_socket_works_however_long_its_folder_is);
