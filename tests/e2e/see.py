@@ -30,8 +30,8 @@ ANSWER_SECONDS = 60  # for the program to say where its pages are: it takes 2 s
 
 
 class Stuck(Exception):
-    """A machine stands still. QEMU 7.2's TCG does that to a guest of nested guests now and then: one was
-    caught with its kernel in its own timer's interrupt twice, the second time while interrupts were off."""
+    """A machine stands still: QEMU 7.2's TCG can do that to a guest where it is stopped, as `ireko see` stops
+    it (docs/design/boot.md, an interrupt twice)."""
 
 
 def again_where_it_stuck(test):
