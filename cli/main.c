@@ -4,7 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <ireko/text.h>
+
 #include "cli.h"
+
+#define NEAR 3 /* letters wrong are another word */
 
 const Command cli_commands[] = {
     {"check",
@@ -168,6 +172,27 @@ find_command(const char *name)
     return NULL;
 }
 
+static int
+refuse(const char *verb)
+{
+    const char *meant = NULL;
+    unsigned nearest = NEAR;
+    for (const Command *command = cli_commands; command->name != NULL; command++) {
+        unsigned d = command->help != NULL && strlen(verb) <= IREKO_TEXT_NEAR_MAX
+                         ? ireko_text_distance(verb, command->name, nearest)
+                         : nearest;
+        if (d < nearest) {
+            nearest = d;
+            meant = command->name;
+        }
+    }
+    if (meant != NULL)
+        g_printerr("ireko: there is no verb '%s': did you mean '%s'?\n", verb, meant);
+    else
+        g_printerr("ireko: there is no verb '%s': 'ireko --help' lists them\n", verb);
+    return EXIT_USAGE;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -184,10 +209,9 @@ main(int argc, char **argv)
     }
     const Command *command = find_command(verb);
     if (command == NULL) {
-        if (*verb == '\0')
-            cli_print_help();
-        else
-            g_printerr("ireko: there is no verb '%s': 'ireko --help' lists them\n", verb);
+        if (*verb != '\0')
+            return refuse(verb);
+        cli_print_help();
         return EXIT_USAGE;
     }
     g_autoptr(GError) error = NULL;

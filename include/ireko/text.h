@@ -12,6 +12,13 @@ G_BEGIN_DECLS
 char *
 ireko_text_safe(const char *text, size_t len);
 
+#define IREKO_TEXT_NEAR_MAX 64 /* bytes; what is longer is no typing error */
+
+/* The edit distance of A and B without regard to case, each of at most IREKO_TEXT_NEAR_MAX bytes;
+ * where neighbours have changed places that counts once. Of LIMIT and more, LIMIT. */
+unsigned
+ireko_text_distance(const char *a, const char *b, unsigned limit);
+
 /* What makes AFTER of BEFORE, both of them of the file NAME: a unified diff that patch(1) applies,
  * whatever bytes they hold; empty where they are the same. It need not be the shortest there is.
  * Stores its length, since it may hold a NUL, in RET_LEN; free with g_free. */

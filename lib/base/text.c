@@ -163,3 +163,38 @@ ireko_text_is_path(const char *path, unsigned most)
     }
     return count > 0 && count <= most;
 }
+
+/* Only what is near the diagonal is looked at, and two rows full of LIMIT are the end of it. */
+unsigned
+ireko_text_distance(const char *a, const char *b, unsigned limit)
+{
+    unsigned rows[3][IREKO_TEXT_NEAR_MAX + 2];
+    unsigned *before = rows[0], *last = rows[1], *row = rows[2];
+    size_t a_len = strlen(a), b_len = strlen(b);
+    for (unsigned k = 0; k <= b_len + 1; k++)
+        rows[0][k] = rows[2][k] = limit, last[k] = MIN(k, limit);
+    unsigned least_before = 0;
+    for (size_t i = 1; i <= a_len; i++) {
+        size_t from = i > limit ? i - limit : 1, to = MIN(i + limit, b_len);
+        row[from - 1] = from == 1 ? MIN((unsigned)i, limit) : limit;
+        unsigned least = row[from - 1];
+        for (size_t k = from; k <= to; k++) {
+            char x = g_ascii_tolower(a[i - 1]), y = g_ascii_tolower(b[k - 1]);
+            row[k] = MIN(MIN(last[k], row[k - 1]) + 1, last[k - 1] + (x != y));
+            if (i > 1 && k > 1 && x == g_ascii_tolower(b[k - 2]) && y == g_ascii_tolower(a[i - 2]))
+                row[k] = MIN(row[k], before[k - 2] + 1);
+            row[k] = MIN(row[k], limit);
+            least = MIN(least, row[k]);
+        }
+        if (to < b_len)
+            row[to + 1] = limit;
+        if (least == limit && least_before == limit)
+            return limit;
+        least_before = least;
+        unsigned *free_row = before;
+        before = last;
+        last = row;
+        row = free_row;
+    }
+    return last[b_len];
+}

@@ -15,7 +15,6 @@
 #define FORM_MAX         ((size_t)128) /* of a longer key only the beginning is looked for */
 #define STAR_DOTS_MAX    4             /* in a pattern with a star */
 #define SUGGEST_DISTANCE 2
-#define SUGGEST_LEN_MAX  64 /* longer keys are no typing errors */
 #define UUID_DIGITS      32
 #define MAC_TEXT_LEN     17
 
@@ -190,48 +189,11 @@ ireko_book_spell(const char *key)
     return spelt != NULL ? spelt : g_strdup(key);
 }
 
-/* The edit distance of A and B without regard to case, each of at most SUGGEST_LEN_MAX bytes;
- * where neighbours have changed places that counts once. Of LIMIT and more, LIMIT: so only what is
- * near the diagonal is looked at, and two rows full of LIMIT are the end of it. */
-static unsigned
-distance(const char *a, const char *b, unsigned limit)
-{
-    unsigned rows[3][SUGGEST_LEN_MAX + 2];
-    unsigned *before = rows[0], *last = rows[1], *row = rows[2];
-    size_t a_len = strlen(a), b_len = strlen(b);
-    for (unsigned k = 0; k <= b_len + 1; k++)
-        rows[0][k] = rows[2][k] = limit, last[k] = MIN(k, limit);
-    unsigned least_before = 0;
-    for (size_t i = 1; i <= a_len; i++) {
-        size_t from = i > limit ? i - limit : 1, to = MIN(i + limit, b_len);
-        row[from - 1] = from == 1 ? MIN((unsigned)i, limit) : limit;
-        unsigned least = row[from - 1];
-        for (size_t k = from; k <= to; k++) {
-            char x = g_ascii_tolower(a[i - 1]), y = g_ascii_tolower(b[k - 1]);
-            row[k] = MIN(MIN(last[k], row[k - 1]) + 1, last[k - 1] + (x != y));
-            if (i > 1 && k > 1 && x == g_ascii_tolower(b[k - 2]) && y == g_ascii_tolower(a[i - 2]))
-                row[k] = MIN(row[k], before[k - 2] + 1);
-            row[k] = MIN(row[k], limit);
-            least = MIN(least, row[k]);
-        }
-        if (to < b_len)
-            row[to + 1] = limit;
-        if (least == limit && least_before == limit)
-            return limit;
-        least_before = least;
-        unsigned *free_row = before;
-        before = last;
-        last = row;
-        row = free_row;
-    }
-    return last[b_len];
-}
-
 char *
 ireko_book_suggest(const char *key)
 {
     size_t len = strlen(key);
-    if (len > SUGGEST_LEN_MAX)
+    if (len > IREKO_TEXT_NEAR_MAX)
         return NULL;
 
     const Book *b = book();
@@ -239,10 +201,10 @@ ireko_book_suggest(const char *key)
     g_autofree char *best = NULL;
     for (size_t i = 0; i < b->count; i++) {
         g_autofree char *name = b->keys[i].invented ? NULL : fill_in(b->keys[i].pattern, key);
-        if (name == NULL || strlen(name) > MIN(len + SUGGEST_DISTANCE, SUGGEST_LEN_MAX) ||
+        if (name == NULL || strlen(name) > MIN(len + SUGGEST_DISTANCE, IREKO_TEXT_NEAR_MAX) ||
             strlen(name) + SUGGEST_DISTANCE < len)
             continue;
-        unsigned d = distance(key, name, nearest);
+        unsigned d = ireko_text_distance(key, name, nearest);
         if (d < nearest) {
             nearest = d;
             g_free(best);

@@ -219,6 +219,14 @@ def test_same_names(place):
     one_error(place.ireko("up", place.folder, expect=1), "two machines are called 'm'", "other/m.vmx")
 
 
+def test_mistyped_verb(place):
+    """A verb that is mistyped: the one that is meant is named, and none where that cannot be told."""
+    for typed, meant in (("chekc", "did you mean 'check'?"), ("DOWN", "did you mean 'down'?"),
+                         ("agnet", "'ireko --help' lists them"), ("x" * 5000, "'ireko --help' lists them")):
+        said = place.ireko(typed, expect=2).stderr
+        assert said == f"ireko: there is no verb '{typed}': {meant}\n", said
+
+
 def test_no_such_lab(place):
     """A lab that is not there, a path that is wrong, an option that is none."""
     for verb in ("verify", "down"):
@@ -286,4 +294,4 @@ if __name__ == "__main__":
          [test_disk_missing, test_disk_corrupt, test_disk_locked, test_qemu_missing, test_qemu_old,
           test_qemu_that_dies, test_memory] +
          [(test_lab_file, repr(row[0]), *row) for row in LAB_FILES] +
-         [test_same_names, test_no_such_lab, test_damaged_record, test_disk_full])
+         [test_same_names, test_mistyped_verb, test_no_such_lab, test_damaged_record, test_disk_full])
