@@ -177,11 +177,10 @@ refuse(const char *verb)
 {
     const char *meant = NULL;
     unsigned nearest = NEAR;
-    for (const Command *command = cli_commands; command->name != NULL; command++) {
-        unsigned d = command->help != NULL && strlen(verb) <= IREKO_TEXT_NEAR_MAX
-                         ? ireko_text_distance(verb, command->name, nearest)
-                         : nearest;
-        if (d < nearest) {
+    bool typed = strlen(verb) <= IREKO_TEXT_NEAR_MAX;
+    for (const Command *command = cli_commands; typed && command->name != NULL; command++) {
+        unsigned d = ireko_text_distance(verb, command->name, nearest);
+        if (command->help != NULL && d < nearest) {
             nearest = d;
             meant = command->name;
         }

@@ -123,17 +123,15 @@ remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
 bool
 ireko_file_remove_tree(const char *path, GError **error)
 {
-    for (unsigned left = TREE_TRIES; left > 0; left--) {
+    for (unsigned tries = 1;; tries++) {
         if (nftw(path, remove_one, TREE_OPEN_LIMIT, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT)
             return true;
-        if (errno != ENOTEMPTY)
-            break;
-        if (left > 1)
-            g_usleep(TREE_PAUSE_US);
-        errno = ENOTEMPTY;
+        if (errno != ENOTEMPTY || tries == TREE_TRIES) {
+            ireko_error_from_errno(error, errno, "cannot remove '%s'", path);
+            return false;
+        }
+        g_usleep(TREE_PAUSE_US);
     }
-    ireko_error_from_errno(error, errno, "cannot remove '%s'", path);
-    return false;
 }
 
 bool

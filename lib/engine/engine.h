@@ -61,7 +61,7 @@ typedef struct {
     const IrekoMachine *machine;
     const char *id;         /* unique on this layer, shown in process lists: "workshop/esxi01" */
     bool kvm;               /* else TCG */
-    bool emulated;          /* the KVM runs on a CPU that is itself TCG's */
+    bool emulated;          /* on KVM, and the CPU under it is TCG's */
     IrekoHv offer;          /* what vhv.enable = TRUE gives here */
     const IrekoBoot *boot;  /* NULL: boots from its disks */
     GPtrArray *drives;      /* IrekoDrive; the boot image is not among them */

@@ -152,12 +152,13 @@ ireko_layer_prepare(const IrekoLayer *layer,
         ireko_start_clear(ret_start);
         return false;
     }
+    bool kvm = layer->accel == IREKO_ACCEL_KVM;
+    const char *model = layer->facts->cpu_model;
     ret_start->spec = (IrekoSpec){
         .machine = node->machine,
         .id = ret_start->id,
-        .kvm = layer->accel == IREKO_ACCEL_KVM,
-        .emulated =
-            layer->facts->cpu_model != NULL && g_str_has_prefix(layer->facts->cpu_model, TCG_MODEL),
+        .kvm = kvm,
+        .emulated = kvm && model != NULL && g_str_has_prefix(model, TCG_MODEL),
         .offer = ireko_nest_offer(layer->facts, layer->accel),
         .boot = ret_start->image != NULL ? &ret_start->boot : NULL,
         .drives = ret_start->drives,

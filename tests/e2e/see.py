@@ -50,6 +50,7 @@ class Pages:
     """The program in the machine PATH; its pages are (size, virtual, physical, word)."""
 
     def __init__(self, place, path, small, large):
+        self.place, self.path = place, path
         with open(PAGES, "rb") as file:
             program = file.read()
         subprocess.run([IREKO, "exec", path, "--", "sh", "-c",
@@ -67,13 +68,18 @@ class Pages:
         limit.cancel()
         if len(self.pages) != small + large:
             assert self.process.wait(ANSWER_SECONDS) == -signal.SIGKILL, f"{len(self.pages)} pages"
-            raise Stuck(f"{path} did not answer in {ANSWER_SECONDS} s")
+            raise self.stuck()
 
     def end(self):
         try:
             self.process.communicate(timeout=ANSWER_SECONDS)
         except subprocess.TimeoutExpired as late:
-            raise Stuck(f"the program did not end in {ANSWER_SECONDS} s") from late
+            raise self.stuck() from late
+
+    def stuck(self):
+        """That it stands still; where the outermost machine does too, it is ireko that let it."""
+        self.place.ireko("exec", self.path.split("/")[0], "--", "true", timeout=ANSWER_SECONDS)
+        return Stuck(f"{self.path} did not answer in {ANSWER_SECONDS} s")
 
 
 class Guest:

@@ -338,6 +338,6 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "the name of a guest", rename_guest),
       (test_change, "the program that runs machines", other_engine),
       test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer,
-      test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove, test_limit, test_memory,
-      test_interrupted, test_killed_clone, test_stopped_clone],
+      test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove,
+      test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone],
      lambda: Place().fake())

@@ -175,6 +175,26 @@ load(const Row *row)
 }
 
 static void
+test_no_kernel(void)
+{
+    const IrekoFrozen frozen = {.ram_fd = -1, .state_fd = -1};
+    const IrekoQemuHost host = {.program = "qemu-system-x86_64"};
+    g_autoptr(IrekoVmx) doc = load(&rows[0]);
+    g_auto(Case) c = {0};
+    case_init(&c, doc, &rows[0], "/lab");
+    for (unsigned goes_on = 0; goes_on < 2; goes_on++) {
+        g_autoptr(GError) error = NULL;
+        c.spec.from = goes_on ? &frozen : NULL;
+        g_auto(GStrv) argv = ireko_qemu_argv(&c.spec, &host, &error);
+        g_assert_no_error(error);
+        static const char *const options[] = {"-kernel", "-initrd", "-append"};
+        for (size_t i = 0; i < G_N_ELEMENTS(options); i++)
+            g_assert_cmpint(g_strv_contains((const char *const *)argv, options[i]), !=, goes_on);
+        g_assert_true(g_strv_contains((const char *const *)argv, "-bios"));
+    }
+}
+
+static void
 test_golden(const void *data)
 {
     const Row *row = data;
@@ -442,6 +462,7 @@ main(int argc, char **argv)
         if (rows[i].accel == TCG && !rows[i].boot)
             g_test_add_data_func(taken, &rows[i], test_taken_by_qemu);
     }
+    g_test_add_func("/argv/what goes on as it was reads no kernel", test_no_kernel);
     g_test_add_func("/argv/what cannot be carried is said so", test_refused);
     g_test_add_func("/argv/disks that QEMU cannot have are said so",
                     test_disks_that_qemu_cannot_have);

@@ -13,6 +13,9 @@
 #include "base/jsonl.h"
 #include "base/text.h"
 
+#define PUT_US     4000 /* for which files are put into a folder that is being removed */
+#define PUT_ROUNDS 20
+
 static void
 test_control_bytes_are_escaped(void)
 {
@@ -281,7 +284,7 @@ test_deep_nesting_is_an_error(void)
 static void *
 put_files(void *data)
 {
-    int64_t until = g_get_monotonic_time() + 50000;
+    int64_t until = g_get_monotonic_time() + PUT_US;
     for (unsigned i = 0; g_get_monotonic_time() < until; i++) {
         g_autofree char *path = g_strdup_printf("%s/%u", (const char *)data, i);
         int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -294,14 +297,16 @@ put_files(void *data)
 static void
 test_a_tree_goes_while_files_are_put_into_it(void)
 {
-    g_autofree char *folder = g_dir_make_tmp("ireko-test-XXXXXX", NULL);
-    GThread *thread = g_thread_new("files", put_files, folder);
-    g_usleep(5000);
-    g_autoptr(GError) error = NULL;
-    (void)ireko_file_remove_tree(folder, &error);
-    g_assert_no_error(error);
-    g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
-    (void)g_thread_join(thread);
+    for (unsigned i = 0; i < PUT_ROUNDS; i++) { /* not each meets the moment */
+        g_autofree char *folder = g_dir_make_tmp("ireko-XXXXXX", NULL);
+        GThread *thread = g_thread_new("files", put_files, folder);
+        g_usleep(PUT_US / 4);
+        g_autoptr(GError) error = NULL;
+        (void)ireko_file_remove_tree(folder, &error);
+        g_assert_no_error(error);
+        g_assert_false(g_file_test(folder, G_FILE_TEST_EXISTS));
+        (void)g_thread_join(thread);
+    }
 }
 
 int

@@ -141,8 +141,7 @@ add_cpu(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host)
         add_tcg(argv, spec, host);
     ireko_qemu_add(argv, "-cpu", "%s%s%s%s%s%s", any || !spec->kvm ? "max" : "host",
                    assistance_of(spec, host), hidden ? ",hypervisor=off" : "",
-                   hidden && (any || spec->kvm) ? ",kvm=off" : "",
-                   spec->kvm && spec->emulated ? NO_PV_EOI : "",
+                   hidden && (any || spec->kvm) ? ",kvm=off" : "", spec->emulated ? NO_PV_EOI : "",
                    hidden && (any || !spec->kvm) ? ",tcg-cpuid=off" : "");
 }
 
@@ -196,6 +195,16 @@ add_flash(GPtrArray *argv, const char *name, const char *path, bool read_only)
     /* clang-format on */
 }
 
+static void
+add_kernel(GPtrArray *argv, const IrekoBoot *boot)
+{
+    ireko_qemu_add(argv, "-kernel", "%s", boot->kernel);
+    if (boot->initrd != NULL)
+        ireko_qemu_add(argv, "-initrd", "%s", boot->initrd);
+    if (boot->cmdline != NULL)
+        ireko_qemu_add(argv, "-append", "%s", boot->cmdline);
+}
+
 static bool
 add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GError **error)
 {
@@ -203,13 +212,8 @@ add_boot(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, GErr
         /* The firmware has nothing to do but start the kernel: qboot does that and no more. SeaBIOS
          * would try every disk and run option ROMs, thousands of exits at an inner layer. */
         ireko_qemu_add(argv, "-bios", "qboot.rom");
-        bool starts = spec->from == NULL; /* else QEMU need not read 45 MiB of kernel */
-        if (starts)
-            ireko_qemu_add(argv, "-kernel", "%s", spec->boot->kernel);
-        if (starts && spec->boot->initrd != NULL)
-            ireko_qemu_add(argv, "-initrd", "%s", spec->boot->initrd);
-        if (starts && spec->boot->cmdline != NULL)
-            ireko_qemu_add(argv, "-append", "%s", spec->boot->cmdline);
+        if (spec->from == NULL) /* else its kernel runs: QEMU need not read 45 MiB of it */
+            add_kernel(argv, spec->boot);
         add_flag(argv, "-no-reboot"); /* its panic ends the machine, where it is seen */
         return true;
     }

@@ -57,7 +57,7 @@ write_line(const char *path, const char *text, GError **error)
     struct stat old;
     IREKO_AUTOFD fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
     if (fd >= 0 && pwrite(fd, line, (size_t)len, 0) == len && fstat(fd, &old) == 0 &&
-        (!S_ISREG(old.st_mode) || old.st_size == len || ftruncate(fd, len) == 0))
+        (old.st_size == len || ftruncate(fd, len) == 0))
         return true;
     return fail(path, error);
 }

@@ -298,8 +298,8 @@ run_guest(void *data)
     return NULL;
 }
 
-/* Hands each of ORDERS to its guest, at once, and the last one by itself: a thread
- * less to make. The answers, or NULL. */
+/* Hands each of ORDERS to its guest, at once, the last one without a thread of its own: most hosts
+ * have one guest. The answers, or NULL. */
 static json_t *
 hand_all_on(const json_t *orders, const char *folder, GError **error)
 {
