@@ -11,9 +11,8 @@
 
 #include "xray/stream-parts.h"
 
-#define DEPTH_MAX       8 /* of subsections within subsections */
-#define MARK_SUBSECTION 0x05
-#define VERSION_BYTES   4
+#define DEPTH_MAX     8 /* of subsections within subsections */
+#define VERSION_BYTES 4
 
 uint64_t
 ireko_stream_take(IrekoStreamCursor *cursor, unsigned bytes)
@@ -168,7 +167,7 @@ ireko_stream_subsection(const IrekoStreamPiece *piece,
         const json_t *subsection = json_array_get(subsections, i);
         char said[IREKO_STREAM_NAME_MAX + 1];
         uint64_t bytes = 0;
-        bool marked = ireko_stream_take(&cursor, 1) == MARK_SUBSECTION;
+        bool marked = ireko_stream_take(&cursor, 1) == IREKO_STREAM_SUBSECTION;
         ireko_stream_take_name(&cursor, said);
         ireko_stream_take(&cursor, VERSION_BYTES);
         const uint8_t *at =

@@ -7,6 +7,46 @@
 
 #define IREKO_STREAM_NAME_MAX 255 /* a byte says how long a name is */
 
+/* What a part of the stream begins with (stream.c). */
+enum {
+    IREKO_STREAM_EOF = 0x00,
+    IREKO_STREAM_START = 0x01,
+    IREKO_STREAM_PART = 0x02,
+    IREKO_STREAM_END = 0x03,
+    IREKO_STREAM_FULL = 0x04,
+    IREKO_STREAM_SUBSECTION = 0x05, /* within a device */
+    IREKO_STREAM_DESCRIPTION = 0x06,
+    IREKO_STREAM_CONFIGURATION = 0x07,
+    IREKO_STREAM_COMMAND = 0x08,
+    IREKO_STREAM_FOOTER = 0x7e
+};
+
+struct IrekoStream {
+    char *machine;
+    GArray *vcpus;     /* IrekoVcpu */
+    GArray *blocks;    /* IrekoStreamBlock */
+    GPtrArray *images; /* what vcpus point to */
+};
+
+IrekoStream *
+ireko_stream_new(void); /* of nothing yet */
+
+void
+ireko_stream_forget_vcpus(IrekoStream *stream);
+
+/* Puts its vCPUs in the order of their numbers. */
+void
+ireko_stream_sort(IrekoStream *stream);
+
+/* Sets IREKO_ERROR_SYNTAX; always false. */
+bool
+ireko_stream_damaged(GError **error, const char *what);
+
+/* The description at the end of a whole stream, a new reference, and in RET_AT where the part that
+ * holds it begins. */
+json_t *
+ireko_stream_description(const uint8_t *data, size_t len, size_t *ret_at, GError **error);
+
 /* What is left to read; a read past the end leaves it short, and what is read is 0 from there on.
  */
 typedef struct {
@@ -63,6 +103,19 @@ ireko_stream_read_vcpu(const IrekoStreamPiece *cpu,
                        IrekoVcpu *vcpu,
                        GPtrArray *images,
                        GError **error);
+
+/* Whether the device NAME is a vCPU or a part of one. */
+bool
+ireko_stream_is_vcpu(const char *name);
+
+/* Adds what PIECE, the state INSTANCE of the device NAME, says of a vCPU; nothing, where it is
+ * another device's. */
+bool
+ireko_stream_add(IrekoStream *stream,
+                 const char *name,
+                 uint32_t instance,
+                 const IrekoStreamPiece *piece,
+                 GError **error);
 
 /* Reads what a section of "ram" has, after its header; adds the blocks it lists to BLOCKS. */
 bool

@@ -31,27 +31,9 @@
 #define MACHINE_MAX   256
 #define PAGE_BYTES    4096
 #define PAGE_MAX      65536
-#define SUBSECTION    0x05
 #define IGNORE_SHARED "x-ignore-shared"
-
-enum {
-    MARK_EOF = 0x00,
-    MARK_START = 0x01,
-    MARK_PART = 0x02,
-    MARK_END = 0x03,
-    MARK_FULL = 0x04,
-    MARK_DESCRIPTION = 0x06,
-    MARK_CONFIGURATION = 0x07,
-    MARK_COMMAND = 0x08,
-    MARK_FOOTER = 0x7e
-};
-
-struct IrekoStream {
-    char *machine;
-    GArray *vcpus;     /* IrekoVcpu */
-    GArray *blocks;    /* IrekoStreamBlock */
-    GPtrArray *images; /* what vcpus point to */
-};
+#define CPU           "cpu"
+#define CPU_COMMON    "cpu_common" /* whether it is halted */
 
 /* What is known while the stream is read. */
 typedef struct {
@@ -64,8 +46,8 @@ typedef struct {
     IrekoStream *stream;
 } Reading;
 
-static bool
-damaged(GError **error, const char *what)
+bool
+ireko_stream_damaged(GError **error, const char *what)
 {
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "the state stream is damaged: %s", what);
     return false;
@@ -81,7 +63,8 @@ find_description(const uint8_t *data, size_t len)
     size_t nul = last != NULL ? (size_t)(last - data) : 0;
     for (size_t mark = nul > 4 ? nul - 4 : 1; mark < nul; mark++) {
         IrekoStreamCursor cursor = {.at = data + mark, .left = len - mark};
-        if (data[mark - 1] == MARK_EOF && ireko_stream_take(&cursor, 1) == MARK_DESCRIPTION &&
+        if (data[mark - 1] == IREKO_STREAM_EOF &&
+            ireko_stream_take(&cursor, 1) == IREKO_STREAM_DESCRIPTION &&
             ireko_stream_take(&cursor, 4) == cursor.left && !cursor.is_short && cursor.left > 0)
             return (size_t)(cursor.at - data);
     }
@@ -93,21 +76,22 @@ index_devices(Reading *reading, GError **error)
 {
     const json_t *devices = json_object_get(reading->description, "devices");
     if (json_array_size(devices) == 0 || json_array_size(devices) > DEVICES_MAX)
-        return damaged(error, "its description has no devices, or too many");
+        return ireko_stream_damaged(error, "its description has no devices, or too many");
     for (size_t i = 0; i < json_array_size(devices); i++) {
         const json_t *device = json_array_get(devices, i);
         const char *name = json_string_value(json_object_get(device, "name"));
         json_int_t instance = json_integer_value(json_object_get(device, "instance_id"));
         if (name == NULL)
-            return damaged(error, "its description has a device without a name");
+            return ireko_stream_damaged(error, "its description has a device without a name");
         char *key = g_strdup_printf("%s/%" G_GUINT32_FORMAT, name, (uint32_t)instance);
-        g_hash_table_replace(reading->devices, key, json_array_get(devices, i));
+        if (!g_hash_table_insert(reading->devices, key, json_array_get(devices, i)))
+            return ireko_stream_damaged(error, "its description has a device twice");
     }
     return true;
 }
 
-static bool
-read_description(Reading *reading, const uint8_t *data, size_t len, GError **error)
+json_t *
+ireko_stream_description(const uint8_t *data, size_t len, size_t *ret_at, GError **error)
 {
     size_t at = find_description(data, len);
     if (at == 0 || len - at > DESC_MAX) {
@@ -116,19 +100,30 @@ read_description(Reading *reading, const uint8_t *data, size_t len, GError **err
                         ? "the state stream has no description at its end: it is cut off, or of "
                           "a machine whose QEMU leaves it out"
                         : "the state stream's description has more than 4 MiB");
-        return false;
+        return NULL;
     }
     json_error_t why;
-    reading->description =
+    json_t *description =
         json_loadb((const char *)data + at, len - at, JSON_REJECT_DUPLICATES, &why);
+    if (description == NULL)
+        (void)ireko_stream_damaged(error, "its description is no JSON");
+    *ret_at = at - 5; /* mark and length */
+    return description;
+}
+
+static bool
+read_description(Reading *reading, const uint8_t *data, size_t len, GError **error)
+{
+    size_t end = 0;
+    reading->description = ireko_stream_description(data, len, &end, error);
     if (reading->description == NULL)
-        return damaged(error, "its description is no JSON");
+        return false;
     json_int_t page = json_integer_value(json_object_get(reading->description, "page_size"));
     reading->page_bytes = page > 0 ? (uint64_t)page : PAGE_BYTES;
     if (reading->page_bytes < PAGE_BYTES || reading->page_bytes > PAGE_MAX ||
         (reading->page_bytes & (reading->page_bytes - 1)) != 0)
-        return damaged(error, "its pages have no size that pages have");
-    reading->cursor = (IrekoStreamCursor){.at = data, .left = at - 5}; /* mark and length */
+        return ireko_stream_damaged(error, "its pages have no size that pages have");
+    reading->cursor = (IrekoStreamCursor){.at = data, .left = end};
     return index_devices(reading, error);
 }
 
@@ -155,10 +150,10 @@ read_configuration(Reading *reading, GError **error)
     uint64_t len = ireko_stream_take(cursor, 4);
     const uint8_t *name = len <= MACHINE_MAX ? ireko_stream_skip(cursor, len) : NULL;
     if (name == NULL)
-        return damaged(error, "its configuration");
+        return ireko_stream_damaged(error, "its configuration");
     g_free(reading->stream->machine);
     reading->stream->machine = ireko_text_safe((const char *)name, len);
-    while (cursor->left > 0 && *cursor->at == SUBSECTION) {
+    while (cursor->left > 0 && *cursor->at == IREKO_STREAM_SUBSECTION) {
         char subsection[IREKO_STREAM_NAME_MAX + 1];
         ireko_stream_take(cursor, 1);
         ireko_stream_take_name(cursor, subsection);
@@ -170,7 +165,7 @@ read_configuration(Reading *reading, GError **error)
         else if (strcmp(subsection, "configuration/uuid") == 0)
             ireko_stream_skip(cursor, 16);
         else
-            return damaged(error, "an unknown part of its configuration");
+            return ireko_stream_damaged(error, "an unknown part of its configuration");
     }
     return true;
 }
@@ -189,34 +184,49 @@ vcpu_numbered(GArray *vcpus, uint32_t number)
     return &g_array_index(vcpus, IrekoVcpu, vcpus->len - 1);
 }
 
+bool
+ireko_stream_is_vcpu(const char *name)
+{
+    return g_strcmp0(name, CPU) == 0 || g_strcmp0(name, CPU_COMMON) == 0;
+}
+
+bool
+ireko_stream_add(IrekoStream *stream,
+                 const char *name,
+                 uint32_t instance,
+                 const IrekoStreamPiece *piece,
+                 GError **error)
+{
+    if (!ireko_stream_is_vcpu(name))
+        return true;
+    IrekoVcpu *vcpu = vcpu_numbered(stream->vcpus, instance);
+    if (stream->vcpus->len > IREKO_STREAM_VCPUS_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                    "the state stream has more than %d vCPUs", IREKO_STREAM_VCPUS_MAX);
+        return false;
+    }
+    if (strcmp(name, CPU) == 0)
+        return ireko_stream_read_vcpu(piece, vcpu, stream->images, error);
+    uint64_t halted = 0;
+    vcpu->halted = ireko_stream_number(piece, "halted", 0, &halted) && halted != 0;
+    return true;
+}
+
 static bool
-read_device(Reading *reading, const char *name, uint32_t instance, GError **error)
+read_device(Reading *reading, const char *name, uint32_t instance, uint32_t version, GError **error)
 {
     g_autofree char *key = g_strdup_printf("%s/%" G_GUINT32_FORMAT, name, instance);
     const json_t *desc = g_hash_table_lookup(reading->devices, key);
     uint64_t bytes = 0;
     const uint8_t *at = NULL;
-    if (desc != NULL && ireko_stream_span(desc, &bytes))
+    bool other = ireko_stream_is_vcpu(name) &&
+                 json_integer_value(json_object_get(desc, "version")) != version;
+    if (desc != NULL && !other && ireko_stream_span(desc, &bytes))
         at = ireko_stream_skip(&reading->cursor, bytes);
     if (at == NULL)
-        return damaged(error, "a device is not as its description says");
-
-    bool is_cpu = strcmp(name, "cpu") == 0;
-    if (!is_cpu && strcmp(name, "cpu_common") != 0)
-        return true;
-    GArray *vcpus = reading->stream->vcpus;
-    IrekoStreamPiece piece = {desc, at, (size_t)bytes};
-    IrekoVcpu *vcpu = vcpu_numbered(vcpus, instance);
-    if (vcpus->len > IREKO_STREAM_VCPUS_MAX) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
-                    "the state stream has more than %d vCPUs", IREKO_STREAM_VCPUS_MAX);
-        return false;
-    }
-    if (is_cpu)
-        return ireko_stream_read_vcpu(&piece, vcpu, reading->stream->images, error);
-    uint64_t halted = 0;
-    vcpu->halted = ireko_stream_number(&piece, "halted", 0, &halted) && halted != 0;
-    return true;
+        return ireko_stream_damaged(error, "a device is not as its description says");
+    const IrekoStreamPiece piece = {desc, at, (size_t)bytes};
+    return ireko_stream_add(reading->stream, name, instance, &piece, error);
 }
 
 static bool
@@ -224,13 +234,13 @@ read_section(Reading *reading, unsigned mark, GError **error)
 {
     IrekoStreamCursor *cursor = &reading->cursor;
     uint64_t number = ireko_stream_take(cursor, 4);
-    if (mark == MARK_FULL || mark == MARK_START) {
+    if (mark == IREKO_STREAM_FULL || mark == IREKO_STREAM_START) {
         char name[IREKO_STREAM_NAME_MAX + 1];
         ireko_stream_take_name(cursor, name);
         uint32_t instance = (uint32_t)ireko_stream_take(cursor, 4);
-        ireko_stream_take(cursor, 4); /* version: the description is of this one */
-        if (mark == MARK_FULL)
-            return read_device(reading, name, instance, error);
+        uint32_t version = (uint32_t)ireko_stream_take(cursor, 4);
+        if (mark == IREKO_STREAM_FULL)
+            return read_device(reading, name, instance, version, error);
         if (strcmp(name, "ram") == 0)
             reading->ram_section = number;
     }
@@ -248,22 +258,22 @@ read_part(Reading *reading, unsigned mark, GError **error)
 {
     IrekoStreamCursor *cursor = &reading->cursor;
     switch (mark) {
-    case MARK_CONFIGURATION:
+    case IREKO_STREAM_CONFIGURATION:
         return read_configuration(reading, error);
-    case MARK_START:
-    case MARK_PART:
-    case MARK_END:
-    case MARK_FULL:
+    case IREKO_STREAM_START:
+    case IREKO_STREAM_PART:
+    case IREKO_STREAM_END:
+    case IREKO_STREAM_FULL:
         return read_section(reading, mark, error);
-    case MARK_FOOTER:
+    case IREKO_STREAM_FOOTER:
         ireko_stream_take(cursor, 4);
         return true;
-    case MARK_COMMAND:
+    case IREKO_STREAM_COMMAND:
         ireko_stream_take(cursor, 2);
         ireko_stream_skip(cursor, ireko_stream_take(cursor, 2));
         return true;
     default:
-        return damaged(error, "an unknown kind of section");
+        return ireko_stream_damaged(error, "an unknown kind of section");
     }
 }
 
@@ -281,13 +291,13 @@ read_parts(Reading *reading, GError **error)
     }
     for (unsigned i = 0; i < SECTIONS_MAX; i++) {
         unsigned mark = (unsigned)ireko_stream_take(cursor, 1);
-        if (cursor->is_short || mark == MARK_EOF)
+        if (cursor->is_short || mark == IREKO_STREAM_EOF)
             break;
         if (!read_part(reading, mark, error))
             return false;
     }
     if (cursor->is_short || cursor->left > 0)
-        return damaged(error, "it does not end where its description begins");
+        return ireko_stream_damaged(error, "it does not end where its description begins");
     return true;
 }
 
@@ -306,15 +316,34 @@ clear_block(gpointer data)
 }
 
 IrekoStream *
-ireko_stream_read(const void *data, size_t len, GError **error)
+ireko_stream_new(void)
 {
-    g_autoptr(IrekoStream) stream = g_new0(IrekoStream, 1);
+    IrekoStream *stream = g_new0(IrekoStream, 1);
     stream->machine = g_strdup("");
     stream->vcpus = g_array_new(FALSE, FALSE, sizeof(IrekoVcpu));
     stream->blocks = g_array_new(FALSE, FALSE, sizeof(IrekoStreamBlock));
     g_array_set_clear_func(stream->blocks, clear_block);
     stream->images = g_ptr_array_new_with_free_func(g_free);
+    return stream;
+}
 
+void
+ireko_stream_forget_vcpus(IrekoStream *stream)
+{
+    g_array_set_size(stream->vcpus, 0);
+    g_ptr_array_set_size(stream->images, 0);
+}
+
+void
+ireko_stream_sort(IrekoStream *stream)
+{
+    g_array_sort(stream->vcpus, compare_vcpus);
+}
+
+IrekoStream *
+ireko_stream_read(const void *data, size_t len, GError **error)
+{
+    g_autoptr(IrekoStream) stream = ireko_stream_new();
     g_autoptr(GHashTable) devices = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     Reading reading = {.devices = devices, .stream = stream};
     bool is_stream = len >= 4 && memcmp(data, "QEVM", 4) == 0;
@@ -325,7 +354,7 @@ ireko_stream_read(const void *data, size_t len, GError **error)
     json_decref(reading.description);
     if (!done)
         return NULL;
-    g_array_sort(stream->vcpus, compare_vcpus);
+    ireko_stream_sort(stream);
     return g_steal_pointer(&stream);
 }
 

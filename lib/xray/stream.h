@@ -101,6 +101,14 @@ typedef struct {
 IrekoStream *
 ireko_stream_read(const void *data, size_t len, GError **error);
 
+/* Reads the LEN bytes of a stream of devices alone, which has neither memory nor a description, by
+ * the one of DESCRIBED, a whole stream of the same machine from another moment. Machine and blocks
+ * are that one's. IREKO_ERROR_STATE where a vCPU has more to say now than that description tells
+ * of: at another moment it may not. */
+IrekoStream *
+ireko_stream_read_devices(
+    const void *data, size_t len, const void *described, size_t described_len, GError **error);
+
 void
 ireko_stream_free(IrekoStream *stream); /* NULL is fine */
 

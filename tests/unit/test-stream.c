@@ -66,7 +66,8 @@ begin_device(Maker *maker, const char *name, uint32_t instance)
     put(maker, instance, 4);
     put(maker, 1, 4);
     comma(maker->devices);
-    g_string_append_printf(maker->devices, "{\"name\":\"%s\",\"instance_id\":%u,\"fields\":[", name,
+    g_string_append_printf(maker->devices,
+                           "{\"name\":\"%s\",\"instance_id\":%u,\"version\":1,\"fields\":[", name,
                            instance);
     g_string_truncate(maker->fields, 0);
 }
@@ -432,27 +433,35 @@ static const struct {
 } descriptions[] = {
     {"no-devices", "[]", IREKO_ERROR_SYNTAX},
     {"no-list", "{}", IREKO_ERROR_SYNTAX},
+    {"a-device-twice", "[{\"name\":\"cpu\",\"fields\":[]},{\"name\":\"cpu\",\"fields\":[]}]",
+     IREKO_ERROR_SYNTAX},
+    {"another-version", "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":2,\"fields\":[]}]",
+     IREKO_ERROR_SYNTAX},
     {"no-name", "[{\"fields\":[]}]", IREKO_ERROR_SYNTAX},
     {"device-not-described", "[{\"name\":\"other\",\"fields\":[]}]", IREKO_ERROR_SYNTAX},
-    {"a-field-without-size", "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\"}]}]",
+    {"a-field-without-size",
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\"}]}]",
      IREKO_ERROR_SYNTAX},
     {"a-negative-size",
-     "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\",\"size\":-1}]}]",
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\",\"size\":-1}]}"
+     "]",
      IREKO_ERROR_SYNTAX},
     {"a-size-that-wraps",
-     "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\",\"size\":"
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\",\"size\":"
      "9223372036854775807,\"array_len\":9223372036854775807}]}]",
      IREKO_ERROR_SYNTAX},
     {"sizes-that-wrap",
-     "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\",\"size\":"
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\",\"size\":"
      "9223372036854775807},"
      "{\"name\":\"b\",\"size\":9223372036854775807},{\"name\":\"c\",\"size\":2}]}]",
      IREKO_ERROR_SYNTAX},
     {"more-than-there-is",
-     "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\",\"size\":100000}]}]",
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\",\"size\":"
+     "100000}]}]",
      IREKO_ERROR_SYNTAX},
     {"no-register",
-     "[{\"name\":\"cpu\",\"instance_id\":0,\"fields\":[{\"name\":\"a\",\"size\":8}]}]",
+     "[{\"name\":\"cpu\",\"instance_id\":0,\"version\":1,\"fields\":[{\"name\":\"a\",\"size\":8}]}"
+     "]",
      IREKO_ERROR_SYNTAX},
     {"no-json", "[{]", IREKO_ERROR_SYNTAX},
 };
