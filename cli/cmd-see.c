@@ -26,9 +26,8 @@ fault_of(const SeeOptions *options)
         return "--seconds is 1 to 3600, --guest a number that --find shows";
     if (options->no_pause && questions > (options->addresses != NULL))
         return "--no-pause goes with addresses";
-    if (options->ram != NULL && (options->cpu || options->exits || options->map))
-        return "a saved machine has addresses and control blocks: --cpu, --exits and --map ask one "
-               "that runs";
+    if (options->ram != NULL && (options->cpu || options->exits))
+        return "--cpu and --exits ask a machine that runs, and not a saved one";
     return NULL;
 }
 
@@ -52,7 +51,7 @@ run(const char *path, const SeeOptions *options, GError **error)
     if (options->cpu)
         return see_cpu(home, path, options, error);
     if (options->map)
-        return see_map(home, path, options, error);
+        return see_map(home, &order, options, error);
     return options->find ? see_find(home, &order, options, error)
                          : see_addresses(home, &order, options, error);
 }

@@ -76,7 +76,7 @@ put_bar(const Style *style, unsigned depth, const IrekoBox *box, uint64_t given)
     uint64_t own = box->taken - MIN(given + zero, box->taken);
     const uint64_t parts[] = {given, own, zero, box->ram - MIN(box->taken, box->ram)};
     g_autoptr(GString) line = g_string_new(NULL);
-    uint64_t before = 0, whole = MAX(box->ram, 1);
+    uint64_t before = 0, whole = MAX(MAX(box->ram, box->taken), 1);
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {
         uint64_t from = before * BAR_CELLS / whole, to = (before + parts[i]) * BAR_CELLS / whole;
         for (; from < to; from++)
@@ -129,7 +129,7 @@ put_box(const Style *style, const GPtrArray *boxes, guint at)
     const char *slash = strrchr(box->path, '/');
     g_autofree char *title =
         g_strdup_printf("L%u %s, %.0f MiB", box->level, slash != NULL ? slash + 1 : box->path,
-                        (double)box->ram / MIB);
+                        (double)(box->ram > 0 ? box->ram : box->taken) / MIB);
     put_edge(style, depth, true, title);
     if (box->unknown != NULL) {
         put_line(style, depth + 1, box->unknown);
@@ -145,13 +145,17 @@ put_box(const Style *style, const GPtrArray *boxes, guint at)
 }
 
 int
-see_map(const IrekoHome *home, const char *path, const SeeOptions *options, GError **error)
+see_map(const IrekoHome *home,
+        const IrekoSeeOrder *order,
+        const SeeOptions *options,
+        GError **error)
 {
-    g_autoptr(GPtrArray) boxes = ireko_see_map(home, path, error);
+    g_autoptr(GPtrArray) boxes = ireko_see_map(home, order, error);
     if (boxes == NULL)
         return EXIT_NO;
     if (options->json) {
-        g_autofree char *text = ireko_map_to_json(path, boxes);
+        g_autofree char *text =
+            ireko_map_to_json(order->path != NULL ? order->path : order->ram, boxes);
         (void)puts(text);
         return EXIT_DONE;
     }

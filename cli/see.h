@@ -34,6 +34,9 @@ see_find(const IrekoHome *home,
 int
 see_cpu(const IrekoHome *home, const char *path, const SeeOptions *options, GError **error);
 
-/* see-map.c: ireko see PATH --map. */
+/* see-map.c: ireko see --map. */
 int
-see_map(const IrekoHome *home, const char *path, const SeeOptions *options, GError **error);
+see_map(const IrekoHome *home,
+        const IrekoSeeOrder *order,
+        const SeeOptions *options,
+        GError **error);

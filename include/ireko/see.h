@@ -159,9 +159,9 @@ typedef struct {
 
 /* A machine's memory, as the layer around it gives it. Bytes. */
 typedef struct {
-    char *path;
+    char *path; /* of a saved machine the file of its memory, and "guest N" as --find numbers them */
     unsigned level;
-    uint64_t ram;   /* that it was promised */
+    uint64_t ram;   /* that it was promised; 0: nobody says, of a saved machine's guest */
     uint64_t taken; /* memory of the outermost machine that stands behind it, or that it has
                      * touched where it is the outermost */
     uint64_t small, large, huge; /* mapped in pages of 4 KiB, of 2 (or 4) MiB, of 1 GiB */
@@ -175,10 +175,11 @@ typedef struct {
 void
 ireko_box_free(IrekoBox *box); /* NULL is fine */
 
-/* The machines on the way to PATH, that one, and those inside it: IrekoBox, in the order of the
- * tree; free with g_ptr_array_unref. */
+/* The machines on the way to the one of ORDER, that one, and those inside it; of a saved machine
+ * that one, and the guests found in it: IrekoBox, in the order of the tree; free with
+ * g_ptr_array_unref. */
 GPtrArray *
-ireko_see_map(const IrekoHome *home, const char *path, GError **error);
+ireko_see_map(const IrekoHome *home, const IrekoSeeOrder *order, GError **error);
 
 /* Schema ireko.map/1; free with g_free. */
 char *

@@ -168,6 +168,8 @@ ireko_ram_files_clear(IrekoRamFiles *files);
 typedef struct {
     int state_fd;  /* gets its vCPUs and devices */
     bool with_ram; /* and its memory: for one whose memory is not shared with a file */
+    bool devices;  /* these alone, and no description of them (xray/stream.h): of any machine, to be
+                    * looked at; nothing goes on from it */
     bool end;      /* it stays as it is, to be ended; else it runs on */
     /* Whether a machine can go on from the state that was written just now. Where not it has
      * emptied state_fd; the machine runs on for a moment and is stopped again, until the deadline.

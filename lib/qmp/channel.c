@@ -168,15 +168,41 @@ ireko_qmp_execute(
     return NULL;
 }
 
-bool
-ireko_qmp_give_fd(IrekoQmp *qmp, const char *name, int fd, IrekoDeadline deadline, GError **error)
+/* Runs COMMAND, which takes the descriptor that is passed with it: FD. */
+static json_t *
+execute_with_fd(IrekoQmp *qmp,
+                int fd,
+                const char *command,
+                json_t *arguments,
+                IrekoDeadline deadline,
+                GError **error)
 {
     if (!is_usable(qmp, error) ||
         !ireko_fd_pass(ireko_jsonl_fd(qmp->lines), fd, deadline, -1, error))
-        return false;
+        return NULL;
+    return ireko_qmp_execute(qmp, command, arguments, deadline, error);
+}
+
+bool
+ireko_qmp_give_fd(IrekoQmp *qmp, const char *name, int fd, IrekoDeadline deadline, GError **error)
+{
     g_autoptr(json_t) arguments = json_pack("{s:s}", "fdname", name);
-    g_autoptr(json_t) done = ireko_qmp_execute(qmp, "getfd", arguments, deadline, error);
+    g_autoptr(json_t) done = execute_with_fd(qmp, fd, "getfd", arguments, deadline, error);
     return done != NULL;
+}
+
+char *
+ireko_qmp_give_path(IrekoQmp *qmp, int fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) set = execute_with_fd(qmp, fd, "add-fd", NULL, deadline, error);
+    const json_t *id = json_object_get(set, "fdset-id");
+    if (set == NULL)
+        return NULL;
+    if (json_is_integer(id) && json_integer_value(id) >= 0)
+        return g_strdup_printf("/dev/fdset/%" JSON_INTEGER_FORMAT, json_integer_value(id));
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_REMOTE,
+                        "QEMU took a file and did not say under which name");
+    return NULL;
 }
 
 json_t *

@@ -57,6 +57,11 @@ ireko_qmp_execute(
 bool
 ireko_qmp_give_fd(IrekoQmp *qmp, const char *name, int fd, IrekoDeadline deadline, GError **error);
 
+/* Gives QEMU the descriptor FD, which stays the caller's, as a file that it can open as FD was opened
+ * as long as this channel is there: returns its path. Free with g_free. */
+char *
+ireko_qmp_give_path(IrekoQmp *qmp, int fd, IrekoDeadline deadline, GError **error);
+
 /* The next event that was not yet given out, a new reference to the whole message. */
 json_t *
 ireko_qmp_next_event(IrekoQmp *qmp, IrekoDeadline deadline, GError **error);

@@ -6,7 +6,9 @@
  * as all the others and has of its own what it wrote.
  *
  * Such a machine's own memory is in no file any more: it goes through the stream when it is frozen
- * in its turn, and its process is the one place where all of it can be read. */
+ * in its turn, and its process is the one place where all of it can be read. To be looked at only
+ * it is stopped and says what its devices hold by the command that QEMU has for Xen, which keeps a
+ * machine's memory itself. */
 #include "engine/qemu/freeze.h"
 
 #include <errno.h>
@@ -153,11 +155,31 @@ stop(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
     return false;
 }
 
+/* Of a machine that stands still. QEMU wants a file that is open for writing alone. "live" would
+ * have it let go of its disks. */
+static bool
+write_devices(IrekoQmp *qmp, int state_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autofree char *own = g_strdup_printf("/proc/self/fd/%d", state_fd);
+    IREKO_AUTOFD fd = open(own, O_WRONLY | O_CLOEXEC);
+    if (fd < 0) {
+        ireko_error_from_errno(error, errno, "cannot open '%s' to write", own);
+        return false;
+    }
+    g_autofree char *path = ireko_qmp_give_path(qmp, fd, deadline, error);
+    return path != NULL &&
+           execute(qmp, "xen-save-devices-state",
+                   json_pack("{s:s,s:b}", "filename", path, "live", 0), deadline, error);
+}
+
 static bool
 write_state(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
 {
-    return stop(qmp, deadline, error) &&
-           set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
+    if (!stop(qmp, deadline, error))
+        return false;
+    if (freeze->devices)
+        return write_devices(qmp, freeze->state_fd, deadline, error);
+    return set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
            ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
            execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
            await_saved(qmp, deadline, error);

@@ -25,9 +25,9 @@ bool
 ireko_is_thawing(const char *folder);
 
 /* Keeps FROM, what the machine of FOLDER, which does not run yet, goes on from:
- *     {"origin":"clone","macs":[A ...],"disks":[{"device":D,"base":PATH,"format":F}]}
- * its origin in words, the addresses that its cards were made with, and the file that each of its
- * disks lies over. */
+ *     {"origin":"clone","macs":[A ...],"disks":[{"device":D,"base":PATH,"format":F}],"state":PATH}
+ * its origin in words, the addresses that its cards were made with, the file that each of its disks
+ * lies over, and, where its memory lies over one, too, the state that goes with that. */
 bool
 ireko_began_write(const char *folder, const json_t *from, GError **error);
 

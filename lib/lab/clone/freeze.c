@@ -355,8 +355,9 @@ lay_over(
     return ireko_made_overlay(drive->disk, folder, &drive->path, error);
 }
 
+/* Opens it; BEGAN is told of the state where the memory will be pages over a file. */
 static bool
-open_frozen(IrekoThaw *thaw, GError **error)
+open_frozen(IrekoThaw *thaw, json_t *began, GError **error)
 {
     g_autofree char *ram = plain_name(thaw->prefix, "ram");
     g_autofree char *state = plain_name(thaw->prefix, "state");
@@ -364,6 +365,8 @@ open_frozen(IrekoThaw *thaw, GError **error)
     if (thaw->frozen.state_fd < 0 || !json_is_true(json_object_get(thaw->about, "ram")))
         return thaw->frozen.state_fd >= 0;
     thaw->frozen.ram_fd = ireko_vault_open_file(thaw->vault, ram, error);
+    g_autofree char *path = ireko_vault_path(thaw->vault, state);
+    (void)json_object_set_new(began, "state", json_string(path));
     return thaw->frozen.ram_fd >= 0;
 }
 
@@ -377,14 +380,14 @@ ireko_thaw_prepare(const IrekoLayer *layer,
 {
     thaw->frozen = (IrekoFrozen){.ram_fd = -1, .state_fd = -1};
     thaw->macs = g_ptr_array_new_with_free_func(g_free);
-    if (!take_macs(thaw, node, error) || !open_frozen(thaw, error) ||
+    g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
+                                        json_object_get(thaw->about, "macs"), "disks");
+    if (!take_macs(thaw, node, error) || !open_frozen(thaw, began, error) ||
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
     ret_start->spec.from = &thaw->frozen;
     if (layer->clones >= JIT_FROM)
         ret_start->spec.jit_mib = JIT_MIB * MAX(ireko_nodes_count(node->guests), 1);
-    g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
-                                        json_object_get(thaw->about, "macs"), "disks");
     bool ready = ireko_start_plug(ret_start, layer, node, error);
     for (unsigned i = 0; ready && i < ret_start->drives->len; i++) {
         IrekoDrive *drive = ret_start->drives->pdata[i];

@@ -113,19 +113,54 @@ add_boxes(Boxes *boxes, const IrekoNode *node, const IrekoNode *wanted)
         add_boxes(boxes, g_ptr_array_index(node->guests, i), wanted);
 }
 
+/* Adds the guests that were found just inside PARENT, each with those inside it. */
+static void
+add_found(Boxes *boxes, size_t parent)
+{
+    size_t n = 0;
+    const IrekoGuest *guests = ireko_findings_guests(boxes->source.findings, &n);
+    for (size_t i = 0; i < n; i++) {
+        if (guests[i].parent != parent)
+            continue;
+        IrekoBox *box = g_new0(IrekoBox, 1);
+        box->path = g_strdup_printf("guest %zu", i + 1);
+        box->level = guests[i].depth + 1;
+        fill_guest(box, &boxes->source, i);
+        g_ptr_array_add(boxes->boxes, box);
+        add_found(boxes, i);
+    }
+}
+
+/* A saved machine, of which no lab says what is in it. */
+static void
+add_saved(Boxes *boxes, const char *ram)
+{
+    IrekoBox *box = g_new0(IrekoBox, 1);
+    box->path = g_strdup(ram);
+    box->level = 1;
+    box->ram = boxes->source.capture->bytes;
+    ireko_capture_measure(boxes->source.capture, &box->taken, &box->zero);
+    g_ptr_array_add(boxes->boxes, box);
+    add_found(boxes, IREKO_FIND_OUTERMOST);
+}
+
 GPtrArray *
-ireko_see_map(const IrekoHome *home, const char *path, GError **error)
+ireko_see_map(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
     IrekoMemory memory;
-    if (!ireko_capture_begin(&capture, home, path, error) ||
-        !ireko_capture_scan(&capture, &memory, error))
+    bool begun = order->path != NULL
+                     ? ireko_capture_begin(&capture, home, order->path, error)
+                     : ireko_capture_open(&capture, order->state, order->ram, error);
+    if (!begun || !ireko_capture_scan(&capture, &memory, error))
         return NULL;
     g_autoptr(IrekoFindings) findings = ireko_find(&memory, &capture.map, NULL, 0);
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_box);
     Boxes boxes = {.source = {.capture = &capture, .memory = &memory, .findings = findings},
                    .boxes = list};
-    for (guint i = 0; i < capture.lab->nodes->len; i++)
+    if (capture.lab == NULL)
+        add_saved(&boxes, order->ram);
+    for (guint i = 0; capture.lab != NULL && i < capture.lab->nodes->len; i++)
         add_boxes(&boxes, g_ptr_array_index(capture.lab->nodes, i), capture.node);
     return g_steal_pointer(&list);
 }

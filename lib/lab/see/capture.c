@@ -2,7 +2,9 @@
  *
  * A machine that was started here has its memory in a file that is mapped shared: what the guest
  * has at any moment can be read there at no cost to it. A clone has mapped its template's file
- * privately: what it wrote since is in pages of its own, which only its process shows.
+ * privately: what it wrote since is in pages of its own, which only its process shows. QEMU would
+ * write its state only together with all of these; so it is asked for the devices alone, which are
+ * read by the description in the state that the clone began with (xray/stream.h).
  *
  * Looking must not cost memory. A page that no guest has touched is a hole of the file, and
  * touching a hole in a mapping fills it; pread(2) does not. So walks read by pread, and who looks
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "lab/clone/began.h"
 #include "lab/layer.h"
 #include "lab/record.h"
 
@@ -41,7 +44,8 @@ ireko_capture_clear(IrekoCapture *capture)
     ireko_vm_free(capture->vm);
     g_free(capture->folder);
     ireko_ram_files_clear(&capture->files);
-    g_free(capture->state);
+    g_clear_pointer(&capture->began, g_bytes_unref);
+    ireko_stream_free(capture->stream);
     *capture = IREKO_CAPTURE_NONE;
 }
 
@@ -78,6 +82,13 @@ ireko_capture_find(IrekoCapture *capture, const IrekoHome *home, const char *whe
     return false;
 }
 
+/* Whether the machine is one that began from a file and wrote over it since. */
+static bool
+has_own_pages(const IrekoCapture *capture)
+{
+    return capture->files.process_fd >= 0;
+}
+
 /* Reads from the file, or of a machine with pages of its own from its process. */
 static bool
 read_now(void *data, IrekoGpa at, void *ret_bytes, size_t len)
@@ -87,7 +98,7 @@ read_now(void *data, IrekoGpa at, void *ret_bytes, size_t len)
     IrekoOffset offset;
     if (ireko_ram_map_row(&capture->map, at, &offset) < len)
         return false;
-    int fd = files->process_fd >= 0 ? files->process_fd : files->file_fd;
+    int fd = has_own_pages(capture) ? files->process_fd : files->file_fd;
     return pread(fd, ret_bytes, len, (off_t)(files->base + offset.at)) == (ssize_t)len;
 }
 
@@ -108,11 +119,57 @@ open_memory(IrekoCapture *capture, GError **error)
     return true;
 }
 
+/* What a file has, up to the limit of a state; a new reference. */
+static GBytes *
+read_state(int fd, GError **error)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0 || st.st_size <= 0 || (uint64_t)st.st_size > IREKO_CAPTURE_STATE_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
+                    "its state is empty or has more than %zu MiB", IREKO_CAPTURE_STATE_MAX >> 20);
+        return NULL;
+    }
+    size_t len = (size_t)st.st_size;
+    g_autofree uint8_t *state = g_malloc(len);
+    for (size_t have = 0; have < len;) {
+        ssize_t n = pread(fd, state + have, len - have, (off_t)have);
+        if (n <= 0 && errno != EINTR) {
+            ireko_error_from_errno(error, n < 0 ? errno : EIO, "cannot read its state");
+            return NULL;
+        }
+        have += n > 0 ? (size_t)n : 0;
+    }
+    return g_bytes_new_take(g_steal_pointer(&state), len);
+}
+
+static GBytes *
+open_state(const char *path, GError **error)
+{
+    IREKO_AUTOFD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0)
+        return read_state(fd, error);
+    ireko_error_from_errno(error, errno, "cannot open '%s'", path);
+    return NULL;
+}
+
+/* Of a machine with pages of its own: what it began with. */
+static void
+find_beginning(IrekoCapture *capture)
+{
+    g_autoptr(json_t) began = ireko_began_read(capture->folder);
+    const char *state = json_string_value(json_object_get(began, "state"));
+    capture->began = state != NULL ? open_state(state, NULL) : NULL;
+}
+
 bool
 ireko_capture_begin(IrekoCapture *capture, const IrekoHome *home, const char *where, GError **error)
 {
-    return ireko_capture_find(capture, home, where, error) &&
-           ireko_vm_open_ram(capture->vm, &capture->files, error) && open_memory(capture, error);
+    if (!ireko_capture_find(capture, home, where, error) ||
+        !ireko_vm_open_ram(capture->vm, &capture->files, error) || !open_memory(capture, error))
+        return false;
+    if (has_own_pages(capture))
+        find_beginning(capture);
+    return true;
 }
 
 /* ---- looking through it ---- */
@@ -249,7 +306,7 @@ take_own_pages(IrekoCapture *capture, GError **error)
 bool
 ireko_capture_scan(IrekoCapture *capture, IrekoMemory *ret_memory, GError **error)
 {
-    bool own = capture->files.process_fd >= 0; /* its pages are put over the file's */
+    bool own = has_own_pages(capture); /* they are put over the file's */
     if (capture->mapped == NULL) {
         void *mapped =
             mmap(NULL, capture->bytes, own ? PROT_READ | PROT_WRITE : PROT_READ,
@@ -290,41 +347,44 @@ ireko_capture_measure(const IrekoCapture *capture, uint64_t *ret_there, uint64_t
 typedef struct {
     IrekoCapture *capture;
     int state_fd;
+    GError *why; /* the stream could not be read */
     bool (*look)(void *data, GError **error);
     void *data;
 } Still;
 
-static bool
-read_state(IrekoCapture *capture, int fd, GError **error)
+static IrekoStream *
+read_stream(const IrekoCapture *capture, GBytes *state, GError **error)
 {
-    struct stat st;
-    if (fstat(fd, &st) != 0 || st.st_size <= 0 || (uint64_t)st.st_size > IREKO_CAPTURE_STATE_MAX) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_TOO_LARGE,
-                    "its state is empty or has more than %zu MiB", IREKO_CAPTURE_STATE_MAX >> 20);
-        return false;
-    }
-    size_t len = (size_t)st.st_size;
-    g_autofree uint8_t *state = g_malloc(len);
-    for (size_t have = 0; have < len;) {
-        ssize_t n = pread(fd, state + have, len - have, (off_t)have);
-        if (n <= 0 && errno != EINTR) {
-            ireko_error_from_errno(error, n < 0 ? errno : EIO, "cannot read its state");
-            return false;
-        }
-        have += n > 0 ? (size_t)n : 0;
-    }
-    g_free(capture->state);
-    capture->state = g_steal_pointer(&state);
-    capture->state_len = len;
-    return true;
+    gsize len = 0, began_len = 0;
+    const void *data = g_bytes_get_data(state, &len);
+    if (!has_own_pages(capture))
+        return ireko_stream_read(data, len, error);
+    const void *began = g_bytes_get_data(capture->began, &began_len);
+    return ireko_stream_read_devices(data, len, began, began_len, error);
+}
+
+/* Reads what was written; where that cannot be read, but may be at another moment, makes room for
+ * it to be written again. */
+static bool
+take_stream(void *data)
+{
+    Still *still = data;
+    g_clear_error(&still->why);
+    g_autoptr(GBytes) state = read_state(still->state_fd, &still->why);
+    still->capture->stream = state != NULL ? read_stream(still->capture, state, &still->why) : NULL;
+    return !g_error_matches(still->why, IREKO_ERROR, IREKO_ERROR_STATE) ||
+           ftruncate(still->state_fd, 0) != 0;
 }
 
 static bool
 stand_still(void *data, GError **error)
 {
     Still *still = data;
-    return read_state(still->capture, still->state_fd, error) &&
-           (still->look == NULL || still->look(still->data, error));
+    if (still->why != NULL) {
+        g_propagate_error(error, g_steal_pointer(&still->why));
+        return false;
+    }
+    return still->look == NULL || still->look(still->data, error);
 }
 
 bool
@@ -333,17 +393,29 @@ ireko_capture_take(IrekoCapture *capture,
                    void *data,
                    GError **error)
 {
+    if (capture->vm == NULL)
+        return look == NULL || look(data, error);
+    if (has_own_pages(capture) && capture->began == NULL) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                            "the state that this clone began with is not there, and nothing else "
+                            "says how to read what it holds now: --no-pause does without");
+        return false;
+    }
     IREKO_AUTOFD fd = memfd_create("ireko-state", MFD_CLOEXEC);
     if (fd < 0) {
         ireko_error_from_errno(error, errno, "cannot make room for its state");
         return false;
     }
     Still still = {.capture = capture, .state_fd = fd, .look = look, .data = data};
-    const IrekoFreeze freeze = {
-        .state_fd = fd, .still = stand_still, .data = &still, .ret_still_us = &capture->still_us};
-    if (capture->vm == NULL)
-        return look == NULL || look(data, error);
-    return ireko_vm_freeze(capture->vm, &freeze, ireko_deadline_in_ms(TAKE_MS), error);
+    const IrekoFreeze freeze = {.state_fd = fd,
+                                .devices = has_own_pages(capture),
+                                .fits = take_stream,
+                                .still = stand_still,
+                                .data = &still,
+                                .ret_still_us = &capture->still_us};
+    bool taken = ireko_vm_freeze(capture->vm, &freeze, ireko_deadline_in_ms(TAKE_MS), error);
+    g_clear_error(&still.why);
+    return taken;
 }
 
 /* ---- what was saved ---- */
@@ -351,16 +423,19 @@ ireko_capture_take(IrekoCapture *capture,
 bool
 ireko_capture_open(IrekoCapture *capture, const char *state, const char *ram, GError **error)
 {
-    IREKO_AUTOFD state_fd = state != NULL ? open(state, O_RDONLY | O_CLOEXEC) : -1;
-    if (state != NULL && state_fd < 0) {
-        ireko_error_from_errno(error, errno, "cannot open '%s'", state);
+    g_autoptr(GBytes) bytes = state != NULL ? open_state(state, error) : NULL;
+    if (state != NULL && bytes == NULL)
         return false;
-    }
     capture->files.path = g_canonicalize_filename(ram, NULL);
     capture->files.file_fd = open(ram, O_RDONLY | O_CLOEXEC);
     if (capture->files.file_fd < 0) {
         ireko_error_from_errno(error, errno, "cannot open '%s'", ram);
         return false;
     }
-    return open_memory(capture, error) && (state == NULL || read_state(capture, state_fd, error));
+    if (!open_memory(capture, error))
+        return false;
+    capture->stream = bytes != NULL ? read_stream(capture, bytes, error) : NULL;
+    if (bytes != NULL && capture->stream == NULL)
+        g_prefix_error(error, "%s: ", state);
+    return bytes == NULL || capture->stream != NULL;
 }

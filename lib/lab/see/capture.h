@@ -8,6 +8,7 @@
 #include "engine/engine.h"
 #include "lab/tree.h"
 #include "xray/memory.h"
+#include "xray/stream.h"
 
 G_BEGIN_DECLS
 
@@ -24,9 +25,9 @@ typedef struct {
     IrekoMemory memory;    /* as it is now, for walks */
     void *mapped;          /* all of it, for those who look through it; NULL before */
     GArray *extents;       /* Extent: what of the file there is, where that is known */
-    uint8_t *state;        /* the stream; NULL before it was taken */
-    size_t state_len;
-    int64_t still_us; /* how long the machine stood still for it */
+    GBytes *began;         /* the state that one with pages of its own began with; NULL: unknown */
+    IrekoStream *stream;   /* its state; NULL before it was taken */
+    int64_t still_us;      /* how long the machine stood still for it */
 } IrekoCapture;
 
 #define IREKO_CAPTURE_NONE                                                                         \
@@ -51,8 +52,8 @@ ireko_capture_begin(IrekoCapture *capture,
 bool
 ireko_capture_open(IrekoCapture *capture, const char *state, const char *ram, GError **error);
 
-/* Takes the state. The machine stands still while QEMU writes it and while LOOK(DATA) looks at it:
- * then state and memory are of one moment. */
+/* Takes the state. The machine stands still while QEMU writes it and while LOOK(DATA) (NULL: nobody)
+ * looks at it: then state and memory are of one moment. */
 bool
 ireko_capture_take(IrekoCapture *capture,
                    bool (*look)(void *data, GError **error),

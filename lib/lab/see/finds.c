@@ -156,24 +156,16 @@ ireko_see_find(const IrekoHome *home, const IrekoSeeOrder *order, GError **error
                      : ireko_capture_open(&capture, order->state, order->ram, error);
     if (!begun)
         return NULL;
-    bool own_pages = capture.files.process_fd >= 0; /* as in ireko_see */
-    if ((!own_pages && !ireko_capture_take(&capture, NULL, NULL, error)) ||
+    if (!ireko_capture_take(&capture, NULL, NULL, error) ||
         !ireko_capture_scan(&capture, &memory, error))
         return NULL;
-    g_autoptr(IrekoStream) stream =
-        capture.state != NULL ? ireko_stream_read(capture.state, capture.state_len, error) : NULL;
-    if (capture.state != NULL && stream == NULL) {
-        if (order->state != NULL)
-            g_prefix_error(error, "%s: ", order->state);
-        return NULL;
-    }
-    g_autoptr(GArray) vcpus = vcpus_of(stream);
+    g_autoptr(GArray) vcpus = vcpus_of(capture.stream);
     int64_t began_us = g_get_monotonic_time();
     g_autoptr(IrekoFindings) findings =
         ireko_find(&memory, &capture.map, (const IrekoVcpu *)(const void *)vcpus->data, vcpus->len);
     int64_t took_us = g_get_monotonic_time() - began_us;
     IrekoSource source = {
-        .capture = &capture, .memory = &memory, .stream = stream, .findings = findings};
+        .capture = &capture, .memory = &memory, .stream = capture.stream, .findings = findings};
     IrekoSeeFound *found = found_new(&source);
     found->took_us = took_us;
     const IrekoNode *node = capture.node != NULL ? outermost(&capture, capture.node->path) : NULL;

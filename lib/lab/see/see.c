@@ -211,16 +211,7 @@ static bool
 look_now(void *data, GError **error)
 {
     Look *look = data;
-    IrekoCapture *capture = look->source.capture;
-    g_autoptr(IrekoStream) stream =
-        capture->state != NULL ? ireko_stream_read(capture->state, capture->state_len, error)
-                               : NULL;
-    if (capture->state != NULL && stream == NULL) {
-        if (look->order->state != NULL)
-            g_prefix_error(error, "%s: ", look->order->state);
-        return false;
-    }
-    look->source.stream = stream;
+    look->source.stream = look->source.capture->stream;
     g_autoptr(GPtrArray) found = look->known ? vcpus_of(look, NULL) : NULL;
     g_autoptr(IrekoFindings) again = found == NULL ? find_all(&look->source, error) : NULL;
     if (found == NULL && again != NULL) {
@@ -229,7 +220,6 @@ look_now(void *data, GError **error)
     }
     for (guint i = 0; found != NULL && i < found->len; i++)
         look_through(look, g_ptr_array_index(found, i));
-    look->source.stream = NULL;
     return found != NULL;
 }
 
@@ -310,9 +300,6 @@ ireko_see(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
                      : ireko_capture_open(&capture, order->state, order->ram, error);
     if (!begun)
         return NULL;
-    /* QEMU writes the state of a machine with pages of its own together with all of them: it would
-     * stand still for seconds. */
-    bool own_pages = capture.files.process_fd >= 0;
-    return capture.vm != NULL && (order->no_pause || own_pages) ? look_twice(&capture, order, error)
-                                                                : look_once(&capture, order, error);
+    return capture.vm != NULL && order->no_pause ? look_twice(&capture, order, error)
+                                                 : look_once(&capture, order, error);
 }
