@@ -106,8 +106,19 @@ outermost_vcpu(const IrekoMemory *memory, const IrekoVcpu *vcpu)
     return within;
 }
 
-/* Whether these registers may be those of a guest that the vCPU runs just now: some guest has the
- * same page tables. */
+/* Whether WITHIN's next instruction is where its page tables say. Those of a guest's lead nowhere
+ * in the memory of the machine around it. */
+static bool
+leads_to_code(const IrekoSource *source, const IrekoWithin *within)
+{
+    g_autoptr(IrekoChain) chain = ireko_within_chain(source, within->guest);
+    IrekoTable own = ireko_table_own(&within->state);
+    IrekoWay way;
+    return ireko_chain_gva(chain, &own, (IrekoGva){within->cs_base + within->rip}, 0, NULL, &way);
+}
+
+/* Whether these registers may be those of a guest that the vCPU runs just now, which QEMU does not
+ * say: some guest has the same page tables. */
 static bool
 may_be_a_guests(const IrekoSource *source, const IrekoRegisters *registers)
 {
@@ -133,7 +144,10 @@ add_running(const IrekoSource *source, GPtrArray *found)
         IrekoWithin *within =
             within_new(one->vcpu, IREKO_FIND_OUTERMOST, &state, one->rip, one->cs_base);
         within->evidence = g_strdup("its registers, by QEMU's 'info registers' while it ran");
-        g_ptr_array_add(found, within);
+        if (leads_to_code(source, within))
+            g_ptr_array_add(found, within);
+        else
+            free_within(within);
     }
 }
 
