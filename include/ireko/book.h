@@ -74,6 +74,10 @@ ireko_book_spell(const char *key);
 char *
 ireko_book_suggest(const char *key);
 
+/* Whether VALUE, which is decoded, can be meant for a key that KEY is the entry of. */
+bool
+ireko_key_allows(const IrekoKey *key, const char *value);
+
 /* Whether VALUE can be meant for KEY; else IREKO_ERROR_SYNTAX says what is allowed, or, for a key
  * that no product reads, what was meant. A key that is not in the book: IREKO_ERROR_NOT_FOUND. */
 bool

@@ -258,17 +258,17 @@ is_uuid(const char *text)
     return digits == UUID_DIGITS || digits == 0;
 }
 
-static bool
-is_allowed(const IrekoKey *entry, const char *value)
+bool
+ireko_key_allows(const IrekoKey *key, const char *value)
 {
     bool any = false;
-    switch (entry->type) {
+    switch (key->type) {
     case IREKO_TYPE_BOOL:
-        return ireko_text_parse_bool(value, &any) || is_one_of(value, entry->values);
+        return ireko_text_parse_bool(value, &any) || is_one_of(value, key->values);
     case IREKO_TYPE_INTEGER:
-        return is_integer(entry, value);
+        return is_integer(key, value);
     case IREKO_TYPE_WORD:
-        return is_one_of(value, entry->values);
+        return is_one_of(value, key->values);
     case IREKO_TYPE_MAC:
         return is_mac(value);
     case IREKO_TYPE_UUID:
@@ -312,30 +312,42 @@ allowed(const IrekoKey *entry)
     return g_string_free(g_steal_pointer(&text), FALSE);
 }
 
+static void
+set_unknown_error(GError **error, const char *key)
+{
+    g_autofree char *shown = ireko_text_shown(key), *meant = ireko_book_suggest(key);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "'%s' is not in the key book%s%s%s",
+                shown, meant != NULL ? ": did you mean '" : "", meant != NULL ? meant : "",
+                meant != NULL ? "'?" : "");
+}
+
+static void
+set_invented_error(GError **error, const char *key, const IrekoKey *entry)
+{
+    g_autofree char *shown = ireko_text_shown(key);
+    g_autofree char *meant = entry->instead != NULL ? fill_in(entry->instead, key) : NULL;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "'%s': %s%s%s%s", shown, entry->what,
+                meant != NULL ? "; did you mean '" : "", meant != NULL ? meant : "",
+                meant != NULL ? "'?" : "");
+}
+
 bool
 ireko_book_check(const char *key, const char *value, GError **error)
 {
-    g_autofree char *key_shown = ireko_text_shown(key);
     const IrekoKey *entry = ireko_book_find(key);
     if (entry == NULL) {
-        g_autofree char *meant = ireko_book_suggest(key);
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "'%s' is not in the key book%s%s%s",
-                    key_shown, meant != NULL ? ": did you mean '" : "", meant != NULL ? meant : "",
-                    meant != NULL ? "'?" : "");
+        set_unknown_error(error, key);
         return false;
     }
     if (entry->invented) {
-        g_autofree char *meant = entry->instead != NULL ? fill_in(entry->instead, key) : NULL;
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "'%s': %s%s%s%s", key_shown,
-                    entry->what, meant != NULL ? "; did you mean '" : "",
-                    meant != NULL ? meant : "", meant != NULL ? "'?" : "");
+        set_invented_error(error, key, entry);
         return false;
     }
-    if (!is_allowed(entry, value)) {
-        g_autofree char *value_shown = ireko_text_shown(value), *must = allowed(entry);
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "%s = '%s': must be %s", key_shown,
-                    value_shown, must);
-        return false;
-    }
-    return true;
+    if (ireko_key_allows(entry, value))
+        return true;
+    g_autofree char *key_shown = ireko_text_shown(key), *value_shown = ireko_text_shown(value);
+    g_autofree char *must = allowed(entry);
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "%s = '%s': must be %s", key_shown,
+                value_shown, must);
+    return false;
 }

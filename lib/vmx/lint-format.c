@@ -7,8 +7,6 @@
  * and virt-v2v, its last in packer and Proxmox. */
 #include <string.h>
 
-#include <ireko/book.h>
-
 #include "vmx/lint-rule.h"
 
 #define SUGGESTIONS_MAX 64 /* keys looked at for typing errors: each is slow */
@@ -30,10 +28,10 @@ static void
 check_duplicates(Lint *lint, const Rule *rule)
 {
     for (size_t i = 1; i < lint->named; i++) {
-        IrekoVmxEntry a = ireko_vmx_entry(lint->doc, lint->names[i - 1].index);
-        IrekoVmxEntry b = ireko_vmx_entry(lint->doc, lint->names[i].index);
         if (ireko_vmx_compare_names(&lint->names[i - 1], &lint->names[i]) != 0)
             continue;
+        IrekoVmxEntry a = ireko_vmx_entry(lint->doc, lint->names[i - 1].index);
+        IrekoVmxEntry b = ireko_vmx_entry(lint->doc, lint->names[i].index);
         bool same = ireko_lint_says_same(lint->doc, lint->names[i - 1].index, lint->names[i].index);
         IrekoFinding *finding =
             ireko_lint_say(lint, rule, b.line, "'%.*s' stands in line %u as well, with %s value",
@@ -126,11 +124,11 @@ check_spelling(Lint *lint, const Rule *rule)
 {
     unsigned looked_at = 0;
     for (size_t i = 0; i < lint->named && looked_at < SUGGESTIONS_MAX; i++) {
-        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
-        g_autofree char *name = g_strndup(entry.name, entry.name_len);
-        if (ireko_book_find(name) != NULL)
+        if (lint->keys[i] != NULL)
             continue;
         looked_at++;
+        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
+        g_autofree char *name = g_strndup(entry.name, entry.name_len);
         g_autofree char *meant = ireko_book_suggest(name);
         if (meant != NULL)
             ireko_lint_say(lint, rule, entry.line, "'%s'", name)->fix =
@@ -142,11 +140,11 @@ static void
 check_invented(Lint *lint, const Rule *rule)
 {
     for (size_t i = 0; i < lint->named; i++) {
-        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
-        g_autofree char *name = g_strndup(entry.name, entry.name_len);
-        const IrekoKey *key = ireko_book_find(name);
+        const IrekoKey *key = lint->keys[i];
         if (key == NULL || !key->invented)
             continue;
+        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
+        g_autofree char *name = g_strndup(entry.name, entry.name_len);
         IrekoFinding *finding = ireko_lint_say(lint, rule, entry.line, "'%s': %s", name, key->what);
         finding->can_fix = ireko_lint_instead(lint->doc, name) != NULL;
         finding->fix = key->instead != NULL ? g_strdup_printf("write '%s'", key->instead)
@@ -158,15 +156,17 @@ static void
 check_value(Lint *lint, const Rule *rule)
 {
     for (size_t i = 0; i < lint->named; i++) {
-        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
-        g_autofree char *name = g_strndup(entry.name, entry.name_len);
-        const IrekoKey *key = ireko_book_find(name);
+        const IrekoKey *key = lint->keys[i];
         if (key == NULL || key->invented)
             continue;
-        g_autoptr(GError) error = NULL;
         g_autofree char *value = ireko_vmx_entry_value(lint->doc, lint->names[i].index);
-        if (*value != '\0' && !ireko_book_check(name, value, &error))
-            ireko_lint_say(lint, rule, entry.line, "%s", error->message);
+        if (*value == '\0' || ireko_key_allows(key, value))
+            continue;
+        g_autoptr(GError) error = NULL;
+        IrekoVmxEntry entry = ireko_vmx_entry(lint->doc, lint->names[i].index);
+        g_autofree char *name = g_strndup(entry.name, entry.name_len);
+        (void)ireko_book_check(name, value, &error); /* it has the words */
+        ireko_lint_say(lint, rule, entry.line, "%s", error->message);
     }
 }
 

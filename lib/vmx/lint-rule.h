@@ -1,6 +1,7 @@
 /* vmx/lint-rule.h - what a rule of lint looks at, and how it speaks. Private to vmx. */
 #pragma once
 
+#include <ireko/book.h>
 #include <ireko/lint.h>
 
 #include "vmx/document.h"
@@ -29,6 +30,7 @@ struct Lint {
     const IrekoVmx *doc;
     const char *file;
     IrekoVmxName *names; /* sorted */
+    const IrekoKey **keys; /* what the key book says of each name; NULL: nothing */
     size_t named;
     GArray *disks; /* LintDevice, those that are present */
     GArray *nics;

@@ -136,10 +136,22 @@ note_devices(Lint *lint)
     }
 }
 
+/* Asks the book once for all rules: that is the dearest of what they ask for. */
+static void
+find_keys(Lint *lint)
+{
+    lint->keys = g_new(const IrekoKey *, lint->named + 1);
+    for (size_t i = 0; i < lint->named; i++) {
+        g_autofree char *name = g_strndup(lint->names[i].text, lint->names[i].len);
+        lint->keys[i] = ireko_book_find(name);
+    }
+}
+
 static void
 lint_free(Lint *lint)
 {
     g_free(lint->names);
+    g_free(lint->keys);
     g_free(lint->guest_os);
     g_clear_pointer(&lint->disks, g_array_unref);
     g_clear_pointer(&lint->nics, g_array_unref);
@@ -159,6 +171,7 @@ lint_new(const IrekoVmx *doc, const char *file)
     lint->disks = g_array_new(FALSE, FALSE, sizeof(LintDevice));
     lint->nics = g_array_new(FALSE, FALSE, sizeof(LintDevice));
     lint->names = ireko_vmx_names(doc, &lint->named);
+    find_keys(lint);
     note_devices(lint);
 
     g_autofree char *version = ireko_lint_value(lint, "virtualHW.version", NULL);
