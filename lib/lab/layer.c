@@ -192,7 +192,7 @@ clone_vm(Task *task, const IrekoVault *vault, GError **error)
     ireko_templates_enter(layer->templates);
     begin_as(task, IREKO_ORIGIN_CLONE);
     IrekoVm *vm = ireko_clone_start(&clone, &task->answer, &why);
-    ireko_templates_leave(layer->templates);
+    ireko_templates_leave(layer->templates, task->node, vm != NULL);
     task->vault = vault;
     if (vm != NULL)
         return vm;

@@ -181,6 +181,21 @@ def test_does_not_answer(place):
     place.ireko("down", "many")
 
 
+def test_one_does_not_answer(place):
+    """Where other clones answered, one that does not boots, and the template stays."""
+    lab = place.lab("many", *hosts(3, ireko__fake="second-goes-on-silent"))
+    place.env["IREKO_PATIENCE"] = "0.02"
+    place.ireko("up", lab, expect=None)
+    place.ireko("down", "many")
+    assert len(templates(place)) == 1
+    done = place.ireko("up", lab)
+    assert "could not be used: no answer in time" in done.stderr, done.stderr
+    nest = place.nest("ps", "many")
+    assert [origins(nest)[f"esxi01-{n}"] for n in (1, 2, 3)] == ["clone", "boot", "clone"], origins(nest)
+    assert len(templates(place)) == 1
+    place.ireko("down", "many")
+
+
 def test_identity_refused(place):
     """A clone that keeps what it should have changed is ended, and the host boots."""
     for machine in (Machine("esxi01", Machine("linux"), ireko__fake="keeps-its-host-name"),
@@ -337,7 +352,7 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "a byte of a guest's .vmx", append("linux")),
       (test_change, "the name of a guest", rename_guest),
       (test_change, "the program that runs machines", other_engine),
-      test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer,
+      test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer, test_one_does_not_answer,
       test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove,
       test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone],
      lambda: Place().fake())

@@ -34,6 +34,7 @@ typedef struct {
     char *words;            /* why there is no template, where nobody is to make one; or NULL */
     IrekoVault *vault;
     enum { UNKNOWN, MAKING, READY, NONE } state;
+    bool answered; /* a clone of it did */
 } Group;
 
 struct IrekoTemplates {
@@ -347,10 +348,12 @@ ireko_templates_enter(IrekoTemplates *templates)
 }
 
 void
-ireko_templates_leave(IrekoTemplates *templates)
+ireko_templates_leave(IrekoTemplates *templates, const IrekoNode *node, bool answered)
 {
+    Group *group = g_hash_table_lookup(templates->of, node);
     g_mutex_lock(&templates->lock);
     templates->starting--;
+    group->answered = group->answered || answered;
     g_cond_broadcast(&templates->changed);
     g_mutex_unlock(&templates->lock);
 }
@@ -365,7 +368,10 @@ void
 ireko_templates_reject(IrekoTemplates *templates, const IrekoNode *node, const GError *why)
 {
     Group *group = g_hash_table_lookup(templates->of, node);
-    if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED) ||
+    g_mutex_lock(&templates->lock);
+    bool slow = group->answered && g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TIMEOUT);
+    g_mutex_unlock(&templates->lock);
+    if (slow || g_error_matches(why, IREKO_ERROR, IREKO_ERROR_CANCELLED) ||
         g_error_matches(why, IREKO_ERROR, IREKO_ERROR_TOO_LARGE))
         return; /* nothing is wrong with it */
     set_state(templates, group, NONE);

@@ -87,15 +87,16 @@ ireko_templates_make(IrekoTemplates *templates,
 void
 ireko_templates_enter(IrekoTemplates *templates);
 
+/* ANSWERED: NODE, the clone, came up. */
 void
-ireko_templates_leave(IrekoTemplates *templates);
+ireko_templates_leave(IrekoTemplates *templates, const IrekoNode *node, bool answered);
 
 /* NODE, which was to become a template, did not. */
 void
 ireko_templates_settle(IrekoTemplates *templates, const IrekoNode *node);
 
 /* A clone did not come up from NODE's template: WHY. One that cannot be loaded, or whose clone
- * answers nothing, is removed, and nobody is a clone of it any more. */
+ * answers nothing where none has yet, is removed, and nobody is a clone of it any more. */
 void
 ireko_templates_reject(IrekoTemplates *templates, const IrekoNode *node, const GError *why);
 
