@@ -23,6 +23,11 @@ typedef struct {
 /* All verbs, ended by one without a name; in the order of help. */
 extern const Command cli_commands[];
 
+/* main.c: that COMMANDS, whose names begin with GROUP ("", "vmx "), has no VERB, and which one may
+ * have been meant; free with g_free. */
+char *
+cli_no_verb(const Command *commands, const char *group, const char *verb);
+
 int
 cmd_check(int argc, char **argv, GError **error);
 int

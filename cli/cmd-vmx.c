@@ -165,7 +165,7 @@ cmd_vmx(int argc, char **argv, GError **error)
         argv[1] = name; /* the name that options and help go by */
         return command->run(argc - 1, argv + 1, error);
     }
-    g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                "there is no verb '%s': 'ireko vmx --help' lists them", verb);
+    g_autofree char *fault = cli_no_verb(vmx_commands, "vmx ", verb);
+    g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, fault);
     return EXIT_USAGE;
 }

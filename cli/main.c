@@ -172,24 +172,23 @@ find_command(const char *name)
     return NULL;
 }
 
-static int
-refuse(const char *verb)
+char *
+cli_no_verb(const Command *commands, const char *group, const char *verb)
 {
     const char *meant = NULL;
     unsigned nearest = NEAR;
     bool typed = strlen(verb) <= IREKO_TEXT_NEAR_MAX;
-    for (const Command *command = cli_commands; typed && command->name != NULL; command++) {
-        unsigned d = ireko_text_distance(verb, command->name, nearest);
+    for (const Command *command = commands; typed && command->name != NULL; command++) {
+        const char *name = command->name + strlen(group);
+        unsigned d = ireko_text_distance(verb, name, nearest);
         if (command->help != NULL && d < nearest) {
             nearest = d;
-            meant = command->name;
+            meant = name;
         }
     }
-    if (meant != NULL)
-        g_printerr("ireko: there is no verb '%s': did you mean '%s'?\n", verb, meant);
-    else
-        g_printerr("ireko: there is no verb '%s': 'ireko --help' lists them\n", verb);
-    return EXIT_USAGE;
+    return meant != NULL
+               ? g_strdup_printf("there is no verb '%s': did you mean '%s'?", verb, meant)
+               : g_strdup_printf("there is no verb '%s': 'ireko %s--help' lists them", verb, group);
 }
 
 int
@@ -208,9 +207,11 @@ main(int argc, char **argv)
     }
     const Command *command = find_command(verb);
     if (command == NULL) {
+        g_autofree char *fault = cli_no_verb(cli_commands, "", verb);
         if (*verb != '\0')
-            return refuse(verb);
-        cli_print_help();
+            g_printerr("ireko: %s\n", fault);
+        else
+            cli_print_help();
         return EXIT_USAGE;
     }
     g_autoptr(GError) error = NULL;

@@ -225,6 +225,9 @@ def test_mistyped_verb(place):
                          ("agnet", "'ireko --help' lists them"), ("x" * 5000, "'ireko --help' lists them")):
         said = place.ireko(typed, expect=2).stderr
         assert said == f"ireko: there is no verb '{typed}': {meant}\n", said
+    for typed, meant in (("shwo", "did you mean 'show'?"), ("frobnicate", "'ireko vmx --help' lists them")):
+        said = place.ireko("vmx", typed, expect=2).stderr
+        assert said == f"ireko vmx: there is no verb '{typed}': {meant}\n", said
 
 
 def test_no_such_lab(place):
