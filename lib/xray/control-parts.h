@@ -40,6 +40,10 @@ ireko_control_u16(const uint8_t *page, size_t at)
 bool
 ireko_control_state_ok(const IrekoControl *control);
 
+/* Whether AWAY is what a hypervisor goes on with: it has paging. */
+bool
+ireko_put_away_ok(const IrekoPutAway *away);
+
 bool
 ireko_vmcb_maybe(const uint8_t *lines);
 

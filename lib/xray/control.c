@@ -30,6 +30,13 @@ ireko_control_state_ok(const IrekoControl *control)
 }
 
 bool
+ireko_put_away_ok(const IrekoPutAway *away)
+{
+    const IrekoControl control = {.state = away->state, .rip = away->rip};
+    return (away->state.cr0 & IREKO_CR0_PG) != 0 && ireko_control_state_ok(&control);
+}
+
+bool
 ireko_control_maybe(const void *lines)
 {
     return ireko_vmcb_maybe(lines) || ireko_vmcs_maybe(lines);

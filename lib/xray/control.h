@@ -34,3 +34,19 @@ ireko_control_maybe(const void *lines);
  * holds (APM vol. 2, 15.5.1; SDM vol. 3C, 27.2 and 27.3). Says nothing on where it leads. */
 bool
 ireko_control_read(const void *page, IrekoControl *ret_control);
+
+/* The registers of a vCPU that runs a guest just now, as it goes on when that exits. */
+typedef struct {
+    IrekoPagingState state;
+    uint64_t rip, cs_base;
+} IrekoPutAway;
+
+/* Out of PAGE, of IREKO_PAGE_BYTES: where QEMU's VMRUN put them (VM_HSAVE_PA), or the VMCB in the
+ * nested state that KVM keeps of a vCPU; both have them where a VMCB has its guest's (APM vol. 2,
+ * appendix B, table B-2). False where nothing is there that a host can go on with. */
+bool
+ireko_vmcb_read_host(const void *page, IrekoPutAway *ret_away);
+
+/* The same out of the host-state area of a VMCS in KVM's layout (SDM vol. 3C, 25.5). */
+bool
+ireko_vmcs_read_host(const void *page, IrekoPutAway *ret_away);

@@ -61,8 +61,8 @@ typedef enum {
 } IrekoNested;
 
 /* A vCPU as it stood. In guest mode, while it runs a guest of the machine, all the registers are
- * that guest's; what the machine goes on with is then in its memory: for SVM under TCG at
- * hsave_gpa, in the layout of a VMCB's save area; else in the control block. */
+ * that guest's; what the machine goes on with was put away: by SVM under TCG into its memory, at
+ * hsave_gpa; by KVM into the image (control.h reads both). */
 typedef struct {
     uint32_t number;
     bool halted;

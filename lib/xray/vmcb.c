@@ -129,6 +129,15 @@ base_of(const uint8_t *page, size_t segment)
     return ireko_control_u64(page, segment + 8);
 }
 
+static IrekoPagingState
+saved_state(const uint8_t *page)
+{
+    return (IrekoPagingState){.cr0 = ireko_control_u64(page, CR0),
+                              .cr3 = ireko_control_u64(page, CR3),
+                              .cr4 = ireko_control_u64(page, CR4),
+                              .efer = ireko_control_u64(page, EFER)};
+}
+
 bool
 ireko_vmcb_read(const uint8_t *page, IrekoControl *ret_control)
 {
@@ -137,10 +146,7 @@ ireko_vmcb_read(const uint8_t *page, IrekoControl *ret_control)
     unsigned attributes = ireko_control_u16(page, CS + 2);
     IrekoControl control = {
         .kind = IREKO_CONTROL_VMCB,
-        .state = {.cr0 = ireko_control_u64(page, CR0),
-                  .cr3 = ireko_control_u64(page, CR3),
-                  .cr4 = ireko_control_u64(page, CR4),
-                  .efer = ireko_control_u64(page, EFER)},
+        .state = saved_state(page),
         .rip = ireko_control_u64(page, RIP),
         .rsp = ireko_control_u64(page, RSP),
         .rflags = ireko_control_u64(page, RFLAGS),
@@ -163,4 +169,13 @@ ireko_vmcb_read(const uint8_t *page, IrekoControl *ret_control)
         return false;
     *ret_control = control;
     return true;
+}
+
+bool
+ireko_vmcb_read_host(const void *page, IrekoPutAway *ret_away)
+{
+    ret_away->state = saved_state(page);
+    ret_away->rip = ireko_control_u64(page, RIP);
+    ret_away->cs_base = (ret_away->state.efer & IREKO_EFER_LMA) != 0 ? 0 : base_of(page, CS);
+    return ireko_put_away_ok(ret_away);
 }

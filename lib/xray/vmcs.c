@@ -23,6 +23,7 @@
 #define LAUNCH_STATE 8
 #define EPTP         120
 #define EFER         200
+#define HOST_EFER    264
 #define CR0          424
 #define CR3          432
 #define CR4          440
@@ -37,7 +38,9 @@
 #define HOST_CR0     584
 #define HOST_CR3     592
 #define HOST_CR4     600
+#define HOST_RIP     672
 #define PRIMARY      748
+#define EXIT         768
 #define ENTRY        780
 #define SECONDARY    804
 #define EXIT_REASON  812
@@ -48,6 +51,8 @@
 #define SECONDARY_EPT     ((uint32_t)1 << 1)
 #define ENTRY_LONG        ((uint32_t)1 << 9)
 #define ENTRY_LOAD_EFER   ((uint32_t)1 << 15)
+#define EXIT_LONG         ((uint32_t)1 << 9)
+#define EXIT_LOAD_EFER    ((uint32_t)1 << 21)
 #define CR4_VMXE          ((uint64_t)1 << 13)
 #define ACCESS_LONG       ((uint32_t)1 << 13)
 #define EPTP_WRITE_BACK   6u
@@ -78,6 +83,16 @@ guest_efer(const uint8_t *page)
     if ((entry & ENTRY_LOAD_EFER) != 0)
         return ireko_control_u64(page, EFER);
     return (entry & ENTRY_LONG) != 0 ? IREKO_EFER_LME | IREKO_EFER_LMA : 0;
+}
+
+/* The host's: loaded on exit, or what the exit's mode makes of it. */
+static uint64_t
+host_efer(const uint8_t *page)
+{
+    uint32_t exit = ireko_control_u32(page, EXIT);
+    if ((exit & EXIT_LOAD_EFER) != 0)
+        return ireko_control_u64(page, HOST_EFER);
+    return (exit & EXIT_LONG) != 0 ? IREKO_EFER_LME | IREKO_EFER_LMA : 0;
 }
 
 static bool
@@ -156,4 +171,17 @@ ireko_vmcs_read(const uint8_t *page, IrekoControl *ret_control)
     if ((revision & ~REVISION_SHADOW) == REVISION_KVM)
         return read_kvm(page, ret_control);
     return read_private(page, revision & ~REVISION_SHADOW, ret_control);
+}
+
+bool
+ireko_vmcs_read_host(const void *page, IrekoPutAway *ret_away)
+{
+    ret_away->state = (IrekoPagingState){.cr0 = ireko_control_u64(page, HOST_CR0),
+                                         .cr3 = ireko_control_u64(page, HOST_CR3),
+                                         .cr4 = ireko_control_u64(page, HOST_CR4),
+                                         .efer = host_efer(page)};
+    ret_away->rip = ireko_control_u64(page, HOST_RIP);
+    ret_away->cs_base = 0; /* an exit loads that (27.5.2) */
+    return (ireko_control_u32(page, 0) & ~REVISION_SHADOW) == REVISION_KVM && host_ok(page) &&
+           ireko_put_away_ok(ret_away);
 }

@@ -64,6 +64,54 @@ test_vmcs(void)
     g_assert_true(control.nested_paging);
 }
 
+/* ---- what a hypervisor put away ---- */
+
+static void
+put(uint8_t *page, unsigned at, uint64_t value, unsigned bytes)
+{
+    value = GUINT64_TO_LE(value);
+    memcpy(page + at, &value, bytes);
+}
+
+static void
+test_vmcb_host(void)
+{
+    g_autoptr(Machine) machine = machine_new(RAM, NULL);
+    const uint8_t nothing[PAGE] = {0};
+    IrekoPutAway away;
+    g_assert_true(ireko_vmcb_read_host(page_new(machine, false), &away));
+    g_assert_cmphex(away.state.cr0, ==, CR0_LONG);
+    g_assert_cmphex(away.state.cr3, ==, 0x5000);
+    g_assert_cmphex(away.state.efer, ==, EFER_VM);
+    g_assert_cmphex(away.rip, ==, CODE + 0x10);
+    g_assert_cmphex(away.cs_base, ==, 0);
+    g_assert_false(ireko_vmcb_read_host(nothing, &away));
+}
+
+static void
+test_vmcs_host(void)
+{
+    static const struct {
+        uint64_t exit, efer;
+    } rows[] = {{1u << 9, 0x500}, {1u << 21 | 1u << 9, 0xd01}, {0, 0}};
+    g_autoptr(Machine) machine = machine_new(RAM, NULL);
+    uint8_t *page = page_new(machine, true);
+    const uint8_t nothing[PAGE] = {0};
+    IrekoPutAway away;
+    put(page, 264, 0xd01, 8);
+    put(page, 672, CODE + 0x40, 8);
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        put(page, 768, rows[i].exit, 4);
+        g_assert_true(ireko_vmcs_read_host(page, &away));
+        g_assert_cmphex(away.state.efer, ==, rows[i].efer);
+        g_assert_cmphex(away.state.cr3, ==, 0x1000);
+        g_assert_cmphex(away.rip, ==, CODE + 0x40);
+    }
+    put(page, 0, 0x11e57ed1, 4); /* not of KVM's layout */
+    g_assert_false(ireko_vmcs_read_host(page, &away));
+    g_assert_false(ireko_vmcs_read_host(nothing, &away));
+}
+
 /* ---- the rules, broken one at a time ---- */
 
 static const struct {
@@ -142,6 +190,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/control/a-vmcb-is-read", test_vmcb);
     g_test_add_func("/control/kvms-vmcs-is-read", test_vmcs);
+    g_test_add_func("/control/what-a-host-put-away-is-where-a-vmcb-has-its-guest", test_vmcb_host);
+    g_test_add_func("/control/what-a-host-put-away-is-in-kvms-vmcs", test_vmcs_host);
     for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
         g_autofree char *path =
             g_strdup_printf("/control/a-broken-rule-is-seen/%s", broken[i].label);

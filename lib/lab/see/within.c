@@ -19,14 +19,6 @@
 #include "lab/see/seen.h"
 #include "xray/map.h"
 
-/* Of a VMCB's save area (AMD APM vol. 2, appendix B), in which SVM puts a host's registers too. */
-#define SAVE_CS   0x410 /* selector, attributes, limit, base */
-#define SAVE_EFER 0x4d0
-#define SAVE_CR4  0x548
-#define SAVE_CR3  0x550
-#define SAVE_CR0  0x558
-#define SAVE_RIP  0x578
-
 #define EFER_LMA       (UINT64_C(1) << 10)
 #define CR0_PE         (UINT64_C(1) << 0)
 #define PATH_OPTION    "ireko.path="
@@ -72,37 +64,42 @@ from_registers(const IrekoVcpu *vcpu, unsigned number, size_t guest)
 
 /* ---- the outermost machine ---- */
 
-static uint64_t
-field(const uint8_t *page, size_t at)
+/* What VCPU put away for the guest that it runs, and in words where; NULL where that is not known.
+ * KVM keeps it by itself; it is TCG that puts it into the machine's memory. */
+static char *
+find_put_away(const IrekoMemory *memory, const IrekoVcpu *vcpu, IrekoPutAway *ret_away)
 {
-    uint64_t value = 0;
-    memcpy(&value, page + at, sizeof value);
-    return value;
+    uint8_t block[IREKO_PAGE_BYTES];
+    bool svm = vcpu->nested == IREKO_NESTED_SVM;
+    if (vcpu->image_bytes == sizeof block)
+        return (svm ? ireko_vmcb_read_host : ireko_vmcs_read_host)(vcpu->image, ret_away)
+                   ? g_strdup("its registers as KVM keeps them apart")
+                   : NULL;
+    if (svm && vcpu->hsave_gpa != 0 &&
+        memory->read(memory->data, (IrekoGpa){vcpu->hsave_gpa}, block, sizeof block) &&
+        ireko_vmcb_read_host(block, ret_away))
+        return g_strdup_printf(
+            "its registers where VMRUN put them, at L1 physical 0x%" G_GINT64_MODIFIER "x",
+            vcpu->hsave_gpa);
+    return NULL;
 }
 
 /* Its own vCPU: while it runs a guest its registers are put away. */
 static IrekoWithin *
 outermost_vcpu(const IrekoMemory *memory, const IrekoVcpu *vcpu)
 {
-    uint8_t block[IREKO_PAGE_BYTES];
     if (!vcpu->guest_mode) {
         IrekoWithin *within = from_registers(vcpu, vcpu->number, IREKO_FIND_OUTERMOST);
         within->evidence = g_strdup("its registers, in the state that QEMU wrote");
         return within;
     }
-    if (vcpu->hsave_gpa == 0 ||
-        !memory->read(memory->data, (IrekoGpa){vcpu->hsave_gpa}, block, sizeof block))
+    IrekoPutAway away;
+    g_autofree char *where = find_put_away(memory, vcpu, &away);
+    if (where == NULL)
         return NULL;
-    const IrekoPagingState state = {.cr0 = field(block, SAVE_CR0),
-                                    .cr3 = field(block, SAVE_CR3),
-                                    .cr4 = field(block, SAVE_CR4),
-                                    .efer = field(block, SAVE_EFER)};
-    IrekoWithin *within = within_new(vcpu->number, IREKO_FIND_OUTERMOST, &state,
-                                     field(block, SAVE_RIP), field(block, SAVE_CS + 8));
-    within->evidence =
-        g_strdup_printf("its registers where VMRUN put them, at L1 physical 0x%" G_GINT64_MODIFIER
-                        "x: it runs a guest just now",
-                        vcpu->hsave_gpa);
+    IrekoWithin *within =
+        within_new(vcpu->number, IREKO_FIND_OUTERMOST, &away.state, away.rip, away.cs_base);
+    within->evidence = g_strconcat(where, ": it runs a guest just now", NULL);
     return within;
 }
 
