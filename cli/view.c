@@ -137,9 +137,13 @@ view_free(View *view)
     g_free(view);
 }
 
+/* A line on how REPORT differs from OLD, which was told before. */
 static void
-print_change(const IrekoReport *report)
+print_change(const IrekoReport *old, const IrekoReport *report)
 {
+    bool says = report->message != NULL && g_strcmp0(old->message, report->message) != 0;
+    if (!says && old->state == report->state && old->checks->len == report->checks->len)
+        return;
     unsigned held = 0;
     for (unsigned i = 0; i < report->checks->len; i++)
         held += ((const IrekoCheck *)report->checks->pdata[i])->ok;
@@ -151,7 +155,7 @@ print_change(const IrekoReport *report)
         g_string_append_printf(line, " after %.1f s", report->ready_seconds);
     if (report->checks->len > 0)
         g_string_append_printf(line, ", %u of %u promises held", held, report->checks->len);
-    if (report->message != NULL)
+    if (says)
         g_string_append_printf(line, ": %s", report->message);
     (void)fprintf(stderr, "%s\n", line->str);
 }
@@ -166,13 +170,13 @@ view_report(void *data, const IrekoReport *report)
         IrekoReport *old = view->machines->pdata[i];
         if (strcmp(old->path, report->path) != 0)
             continue;
+        if (view->ticker == NULL && !view->quiet)
+            print_change(old, report);
         view->machines->pdata[i] = ireko_report_copy(report);
         ireko_report_free(old);
     }
     if (view->ticker != NULL)
         draw(view);
-    else if (!view->quiet)
-        print_change(report);
     g_mutex_unlock(&view->lock);
 }
 
