@@ -1,15 +1,15 @@
 /* cli/cmd-vmx-batch.c - the same for many files.
  *
- * To edit a file is to wait for the disk four times over, so a few files are worked on at a time.
- * Which is done first is left to chance; what is printed is not: each file's words appear whole, in
- * the order of the command line. */
+ * To edit a file is to wait for the disk four times over, so many files are worked on at a time: a
+ * journal then commits many at once. Which is done first is left to chance; what is printed is not:
+ * each file's words appear whole, in the order of the command line. */
 #include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "vmx.h"
 
-#define THREADS 32
+#define THREADS 64
 #define KEPT_BYTES                                                                                 \
     (16 << 20)          /* of freed memory, for the next file: else each takes its own anew        \
                          */
