@@ -23,11 +23,12 @@ ireko_interfaces_set(const GPtrArray *cards, const GArray *uplinks, GError **err
 bool
 ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error);
 
-/* What the kernel says of the interfaces of CARDS, a new reference:
+/* What the kernel says of the interfaces of CARDS, or of their bridges where UPLINKS says that they
+ * have one, a new reference:
  *     [{"card":N,"interface":NAME,"mac":M,"address":A,"prefix":P}]
  * Without NAME there is none; A is null where it has none. */
 json_t *
-ireko_interfaces_read(const GPtrArray *cards);
+ireko_interfaces_read(const GPtrArray *cards, const GArray *uplinks);
 
 /* A tap for CARD of the guest called NAME, a port of its bridge. Its alias (ifconfig's, ip link's)
  * says whose it is. A descriptor; -1 with an error. */

@@ -62,5 +62,5 @@ ireko_netorder_obey(const json_t *order, GError **error)
     g_autoptr(GArray) uplinks = cards != NULL ? take_uplinks(numbers, error) : NULL;
     if (uplinks == NULL || (set && !ireko_interfaces_set(cards, uplinks, error)))
         return NULL;
-    return json_pack("{s:o}", "cards", ireko_interfaces_read(cards));
+    return json_pack("{s:o}", "cards", ireko_interfaces_read(cards, uplinks));
 }
