@@ -129,8 +129,12 @@ typedef struct {
     json_t *(*facts)(void *data, GError **error);
     /* Does what ORDER says and returns what is to be answered. NULL: the machine has no say. */
     json_t *(*network)(void *data, const json_t *order, int cancel_fd, GError **error);
-    /* Becomes the machine that ORDER describes, and so do its guests; returns what it is then. */
-    json_t *(*identity)(void *data, const json_t *order, GError **error);
+    /* Becomes the machine that ORDER describes, and so do its guests; returns what it is then.
+     * HELD, NULL at first, is what this talk holds on to until it is over. */
+    json_t *(*identity)(void *data, const json_t *order, void **held, GError **error);
+    /* Does what a new identity has left for later: before any other request is obeyed, and when a
+     * talk is over. Lets go of HELD, which may be NULL. NULL: there is nothing to do. */
+    void (*settle)(void *data, void *held);
     /* Checks itself and the layers inside, all within WITHIN_MS; EMIT as below. */
     bool (*check)(void *data,
                   int64_t within_ms,

@@ -11,6 +11,7 @@ typedef struct {
     const IrekoAgentHandlers *handlers;
     GMutex lock; /* reports come from any thread */
     bool over;   /* the descriptor was used for bytes: nothing more to say */
+    void *held;  /* for the identity */
 } Talk;
 
 static bool
@@ -72,7 +73,7 @@ static bool
 answer_identity(Talk *talk, const json_t *request, GError **error)
 {
     const json_t *order = json_object_get(request, "order");
-    json_t *identity = talk->handlers->identity(talk->handlers->data, order, error);
+    json_t *identity = talk->handlers->identity(talk->handlers->data, order, &talk->held, error);
     return identity != NULL && say(talk, json_pack("{s:o}", "identity", identity));
 }
 
@@ -189,12 +190,22 @@ answer_operation(Talk *talk, const json_t *request, GError **error)
     return false;
 }
 
+static void
+settle(Talk *talk)
+{
+    void *held = g_steal_pointer(&talk->held);
+    if (talk->handlers->settle != NULL)
+        talk->handlers->settle(talk->handlers->data, held);
+}
+
 /* Answers REQUEST; false where the talk is over. */
 static bool
 answer(Talk *talk, const json_t *request)
 {
     if (json_object_get(request, "hello") != NULL)
         return answer_hello(talk, request);
+    if (g_strcmp0(json_string_value(json_object_get(request, "op")), "identity") != 0)
+        settle(talk);
     g_autoptr(GError) error = NULL;
     if (answer_operation(talk, request, &error))
         return !talk->over;
@@ -214,6 +225,7 @@ ireko_agent_serve_talk(int fd, const IrekoAgentHandlers *handlers)
         else /* half a line of a talk that broke off: the next hello starts afresh */
             more = strstr(error->message, "expected a JSON object") != NULL;
     }
+    settle(&talk);
     ireko_jsonl_free(talk.channel);
     g_mutex_clear(&talk.lock);
 }

@@ -217,6 +217,8 @@ ireko_vm_start(const IrekoEngine *engine,
         launch(engine, argv, dir, ireko_fd_steal(&dir_fd), ireko_fd_steal(&lock_fd), &gift, error);
     if (vm == NULL)
         return NULL;
+    if (spec->ret_agent_fd != NULL)
+        *spec->ret_agent_fd = ireko_vm_connect(vm, "agent.0", NULL);
     if (await_running(vm, spec, deadline, cancel_fd, error))
         return g_steal_pointer(&vm);
     (void)kill_and_wait(vm->process, NULL);

@@ -82,6 +82,11 @@ ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level);
 int
 ireko_port_connect(const IrekoEngine *engine, const char *folder, int *ret_hold, GError **error);
 
+/* Keeps channel NUMBER of the machine in FOLDER for a talk of ours: close what is returned after
+ * that. -1: somebody has it. */
+int
+ireko_port_hold(const char *folder, unsigned number);
+
 /* SECONDS times PACE, stretched as the environment says (IREKO_PATIENCE). */
 double
 ireko_patience_seconds(unsigned seconds, unsigned pace);

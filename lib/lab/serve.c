@@ -231,13 +231,21 @@ end_guest(void *data, const char *name, int64_t wait_ms, GError **error)
     return vm != NULL && ireko_machine_end(folder, &ending, error);
 }
 
+static void
+set_unsettled(IrekoServer *server)
+{
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->settling);
+    server->unsettled = true;
+}
+
 /* From here on this layer is another machine: its path, and facts that may differ. What was said of
  * the one before is left where it is, since a talk may be about it. */
 static json_t *
-take_identity(void *data, const json_t *order, GError **error)
+take_identity(void *data, const json_t *order, void **held, GError **error)
 {
     IrekoServer *server = data;
-    g_autoptr(json_t) answer = ireko_identity_adopt(order, server->be, server->folder, error);
+    g_autoptr(json_t) answer =
+        ireko_identity_adopt(order, server->be, server->folder, (GHashTable **)held, error);
     if (answer == NULL)
         return NULL;
     const json_t *network = json_object_get(order, "network");
@@ -245,7 +253,23 @@ take_identity(void *data, const json_t *order, GError **error)
         json_object_set_new(answer, "network", server->net->cards(network, NULL));
     const char *path = json_string_value(json_object_get(order, "path"));
     g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)g_intern_string(path));
+    if (json_object_get(order, "machine_id") != NULL && strchr(path, '/') == NULL)
+        set_unsettled(server); /* a guest's disks are still the ones they were */
     return json_incref(answer);
+}
+
+/* Whoever is to see this machine next finds its disks as they are, and need not wait for that to
+ * hear who it is. */
+static void
+settle(void *data, void *held)
+{
+    IrekoServer *server = data;
+    GHashTable *lines = held;
+    g_clear_pointer(&lines, g_hash_table_unref);
+    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->settling);
+    if (server->unsettled && server->rescan != NULL)
+        server->rescan();
+    server->unsettled = false;
 }
 
 static bool
@@ -282,6 +306,7 @@ ireko_server_handlers(IrekoServer *server)
         .path = tell_path,
         .facts = give_facts,
         .identity = take_identity,
+        .settle = settle,
         .network = obey_network,
         .check = check_layers,
         .run = run_guests,
@@ -313,6 +338,7 @@ ireko_lab_serve_agent(const char *version, GError **error)
                           .path = g_intern_string(path),
                           .folder = IREKO_SERVE_FOLDER,
                           .be = ireko_become,
+                          .rescan = ireko_become_rescan,
                           .net = &own_net};
     ireko_become_born();
     const IrekoAgentHandlers handlers = ireko_server_handlers(&server);

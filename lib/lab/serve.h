@@ -27,12 +27,15 @@ typedef struct {
     const char *path;       /* of the machine that this layer is; read and set atomically */
     const char *folder;     /* where its guests have their folders */
     IrekoBecome be;         /* how it becomes another machine */
+    void (*rescan)(void);   /* has the kernel look anew at disks that are other ones; NULL: none */
     const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
     void *facts;            /* what was last read of this machine; private to serve.c */
     GMutex lock;            /* of facts */
     const IrekoServerNet *net; /* NULL: it leaves its network alone */
     IrekoPart part;            /* in an exchange of frames */
     GMutex starting;           /* one `run` at a time: two would start the same machines */
+    GMutex settling;           /* of: */
+    bool unsettled;            /* its disks are other ones since it became another machine */
 } IrekoServer;
 
 #define IREKO_SERVE_FOLDER "/run/ireko/nest" /* of the guests, inside a machine */

@@ -175,11 +175,10 @@ ireko_layer_prepare(const IrekoLayer *layer,
     return false;
 }
 
-/* Takes the lock that goes with a channel; -1 where somebody has it. */
-static int
-hold_channel(const char *folder, const char *channel)
+int
+ireko_port_hold(const char *folder, unsigned number)
 {
-    g_autofree char *name = g_strconcat(channel, ".lock", NULL);
+    g_autofree char *name = g_strdup_printf("agent.%u.lock", number);
     g_autofree char *path = g_build_filename(folder, name, NULL);
     IREKO_AUTOFD fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 ? ireko_fd_steal(&fd) : -1;
@@ -192,10 +191,10 @@ ireko_port_connect(const IrekoEngine *engine, const char *folder, int *ret_hold,
     if (vm == NULL)
         return -1;
     for (unsigned i = 0; i < IREKO_ENGINE_AGENT_PORTS; i++) {
-        g_autofree char *channel = g_strdup_printf("agent.%u", i);
-        IREKO_AUTOFD hold = hold_channel(folder, channel);
+        IREKO_AUTOFD hold = ireko_port_hold(folder, i);
         if (hold < 0)
             continue;
+        g_autofree char *channel = g_strdup_printf("agent.%u", i);
         int fd = ireko_vm_connect(vm, channel, error);
         if (fd >= 0)
             *ret_hold = ireko_fd_steal(&hold);

@@ -21,10 +21,11 @@ tell_path(void *data)
 }
 
 static json_t *
-become_nobody(void *data, const json_t *order, GError **error)
+become_nobody(void *data, const json_t *order, void **held, GError **error)
 {
     (void)data;
-    g_autoptr(json_t) answer = ireko_identity_adopt(order, NULL, NULL, error);
+    (void)held;
+    g_autoptr(json_t) answer = ireko_identity_adopt(order, NULL, NULL, NULL, error);
     return answer != NULL ? json_incref(answer) : NULL;
 }
 

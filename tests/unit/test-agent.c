@@ -33,8 +33,9 @@ tell_path(void *data)
 
 /* Is whatever it is told to be, from then on. */
 static json_t *
-become(void *data, const json_t *order, GError **error)
+become(void *data, const json_t *order, void **held, GError **error)
 {
+    (void)held;
     Layer *layer = data;
     const char *path = json_string_value(json_object_get(order, "path"));
     if (path == NULL) {

@@ -146,7 +146,7 @@ static json_t *
 answer_to(const json_t *order)
 {
     g_autoptr(GError) error = NULL;
-    json_t *answer = ireko_identity_adopt(order, NULL, NULL, &error);
+    json_t *answer = ireko_identity_adopt(order, NULL, NULL, NULL, &error);
     g_assert_no_error(error);
     json_t *guests = json_array();
     size_t i;
@@ -234,7 +234,7 @@ check_orders_are_read(void)
         g_autoptr(json_t) broken = json_deep_copy(order);
         json_object_set_new(broken, fields[i], json_pack("[i]", 1));
         g_autoptr(GError) error = NULL;
-        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, &error));
+        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, NULL, &error));
         g_assert_nonnull(error);
     }
     static const char *const cards[] = {"[1]", "[{\"index\":10,\"mac\":\"00:00:00:00:00:00\"}]",
@@ -243,7 +243,7 @@ check_orders_are_read(void)
     for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
         g_autoptr(json_t) broken = json_deep_copy(order);
         json_object_set_new(broken, "cards", json_loads(cards[i], 0, NULL));
-        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, NULL));
+        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, NULL, NULL));
     }
 }
 

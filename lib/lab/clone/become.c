@@ -126,9 +126,8 @@ become_card(IrekoIdentityCard *card, bool stays, GError **error)
 
 /* ---- the whole ---- */
 
-/* Has the kernel read anew what each disk says of itself: serial number, name. */
-static void
-rescan_disks(void)
+void
+ireko_become_rescan(void)
 {
     g_autoptr(GDir) folder = g_dir_open(SCSI_FOLDER, 0, NULL);
     for (const char *name; folder != NULL && (name = g_dir_read_name(folder)) != NULL;) {
@@ -175,9 +174,6 @@ ireko_become(IrekoIdentity *identity, GError **error)
         if (!become_card(identity->cards->pdata[i], stays, error))
             return false;
     }
-    if (!stays)
-        if (strchr(identity->path, '/') == NULL) /* a guest's disks are still the ones they were */
-            rescan_disks();
     read_back(identity);
     return true;
 }

@@ -13,6 +13,10 @@ G_BEGIN_DECLS
 bool
 ireko_become(IrekoIdentity *identity, GError **error);
 
+/* Has the kernel read anew what each disk says of itself: serial number, name. */
+void
+ireko_become_rescan(void);
+
 /* Gives a machine that has just booted its machine-id. */
 void
 ireko_become_born(void);

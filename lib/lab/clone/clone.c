@@ -1,7 +1,12 @@
-/* lab/clone/clone.c - a machine that begins as a frozen one. */
+/* lab/clone/clone.c - a machine that begins as a frozen one.
+ *
+ * How long that takes under TCG is how much different code its machines run until all have
+ * answered, since the new process translates it anew (docs/design/boot.md). So a machine is frozen
+ * in the middle of a talk, in which it has just done what a clone will be asked to, with a talk
+ * from each layer to the next: a clone finds all of them open and goes on, and no layer has to meet
+ * the next one first. */
 #include "lab/clone/clone.h"
 
-#include "agent/agent.h"
 #include "base/jsonl.h"
 #include "lab/clone/began.h"
 #include "lab/clone/freeze.h"
@@ -10,21 +15,22 @@
 #define START_SECONDS    10 /* for QEMU to load the state, times the pace */
 #define IDENTITY_SECONDS 10 /* for every layer inside, times the pace */
 #define END_SECONDS      5
-#define CLOCK_SECONDS    2 /* how far the clock of a clone may be off, times the pace */
+#define CLOCK_SECONDS    2  /* how far the clock of a clone may be off, times the pace */
+#define AHEAD_SECONDS    60 /* of a rehearsal's clock: more than a thread of QEMU's waits by it */
 
-bool
-ireko_clone_identify(const IrekoClone *clone, json_t **ret_answer, GError **error)
+static IrekoDeadline
+deadline_of(const IrekoClone *clone)
 {
-    const IrekoLayer *layer = clone->layer;
-    IrekoDeadline deadline = ireko_patience(IDENTITY_SECONDS, clone->pace);
-    IREKO_AUTOFD hold = -1;
-    int fd = ireko_port_connect(layer->engine, clone->folder, &hold, error);
-    g_autoptr(IrekoAgent) agent =
-        fd >= 0 ? ireko_agent_hello(fd, NULL, deadline, layer->cancel_fd, error) : NULL;
-    if (agent == NULL)
-        return false;
-    g_autoptr(json_t) order = ireko_identity_order(clone->node, layer->id, clone->same);
-    g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline, error);
+    return ireko_patience(IDENTITY_SECONDS, clone->pace);
+}
+
+/* Tells CLONE's machine, and those inside it, who they are to be, and looks whether that is who
+ * they say they are then. */
+static bool
+identify(const IrekoClone *clone, IrekoAgent *agent, json_t **ret_answer, GError **error)
+{
+    g_autoptr(json_t) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
+    g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline_of(clone), error);
     int64_t clock_us =
         (int64_t)(ireko_patience_seconds(CLOCK_SECONDS, clone->pace) * G_USEC_PER_SEC);
     if (answer == NULL || !ireko_identity_check(order, answer, clock_us, error))
@@ -32,6 +38,47 @@ ireko_clone_identify(const IrekoClone *clone, json_t **ret_answer, GError **erro
     if (ret_answer != NULL)
         *ret_answer = g_steal_pointer(&answer);
     return true;
+}
+
+/* ---- before the template is frozen ---- */
+
+/* The clock of a clone jumps by the age of its template. In a layer the threads of its QEMU that
+ * have nothing to do wait by that clock, and end: here, and not in each clone. */
+static bool
+jump(const IrekoClone *clone, IrekoAgent *agent, GError **error)
+{
+    g_autoptr(json_t) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
+    int64_t then_us = g_get_real_time() + AHEAD_SECONDS * G_USEC_PER_SEC;
+    json_object_set_new(order, "time_us", json_integer((json_int_t)then_us));
+    g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline_of(clone), error);
+    return answer != NULL;
+}
+
+IrekoAgent *
+ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
+{
+    const IrekoLayer *layer = clone->layer;
+    int fd = ireko_port_connect(layer->engine, clone->folder, ret_hold, error);
+    g_autoptr(IrekoAgent) agent =
+        fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error) : NULL;
+    if (agent == NULL || !jump(clone, agent, error) || !identify(clone, agent, NULL, error))
+        return NULL;
+    return g_steal_pointer(&agent);
+}
+
+/* ---- a clone ---- */
+
+/* FD, or -1, is the channel that was open before it went on. */
+static bool
+become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error)
+{
+    const IrekoLayer *layer = clone->layer;
+    IREKO_AUTOFD hold = -1;
+    if (fd < 0)
+        fd = ireko_port_connect(layer->engine, clone->folder, &hold, error);
+    g_autoptr(IrekoAgent) agent =
+        fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error) : NULL;
+    return agent != NULL && identify(clone, agent, ret_answer, error);
 }
 
 IrekoVm *
@@ -46,11 +93,14 @@ ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error)
     if (!ireko_thawing_set(clone->folder, error) ||
         !ireko_thaw_prepare(layer, clone->node, clone->folder, &thaw, &start, error))
         return NULL;
+    IREKO_AUTOFD hold = ireko_port_hold(clone->folder, 0);
+    IREKO_AUTOFD fd = -1;
+    start.spec.ret_agent_fd = hold >= 0 ? &fd : NULL;
     g_autoptr(IrekoVm) vm =
         ireko_vm_start(layer->engine, &start.spec, clone->folder,
                        ireko_patience(START_SECONDS, clone->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
-    if (vm != NULL && !ireko_clone_identify(clone, ret_answer, error)) {
+    if (vm != NULL && !become(clone, ireko_fd_steal(&fd), ret_answer, error)) {
         (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
         g_clear_pointer(&vm, ireko_vm_free);
     }

@@ -2,6 +2,7 @@
  * is. Private to lib/lab. */
 #pragma once
 
+#include "agent/agent.h"
 #include "lab/layer.h"
 #include "vault/vault.h"
 
@@ -25,9 +26,10 @@ typedef struct {
 IrekoVm *
 ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
-/* Tells CLONE's machine, which runs, and those inside it who they are to be, and looks whether that
- * is who they say they are then. RET_ANSWER as above. */
-bool
-ireko_clone_identify(const IrekoClone *clone, json_t **ret_answer, GError **error);
+/* Has CLONE's machine, which runs, and those inside it do what a clone is asked to, as who they are
+ * already. Returns the talk, with RET_HOLD as of ireko_port_connect: as long as it is open, so are
+ * those inside, and what is frozen meanwhile makes clones that go on with them. */
+IrekoAgent *
+ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error);
 
 G_END_DECLS

@@ -261,33 +261,69 @@ identity_to_json(const IrekoIdentity *identity, json_int_t nonce)
                      (json_int_t)identity->time_us, "cards", cards);
 }
 
+/* A talk with the agent of a guest, and the channel that it holds. */
+typedef struct {
+    IrekoAgent *agent;
+    int hold;
+} Line;
+
+static void
+free_line(void *data)
+{
+    Line *line = data;
+    if (line == NULL)
+        return;
+    ireko_agent_free(line->agent);
+    ireko_fd_close(&line->hold);
+    g_free(line);
+}
+
 /* A guest that is handed its part. */
 typedef struct {
     const json_t *order;
     const char *folder; /* of all guests */
+    Line *line;         /* NULL: none is open */
     json_t *answer;     /* or NULL with */
     GError *error;
 } Guest;
 
-static json_t *
-hand_on(const Guest *guest, GError **error)
+static const char *
+name_of(const Guest *guest)
 {
     const char *name = json_string_value(json_object_get(guest->order, "name"));
-    if (name == NULL || !ireko_text_is_name(name)) {
+    return name != NULL && ireko_text_is_name(name) ? name : NULL;
+}
+
+static Line *
+open_line(const Guest *guest, IrekoDeadline deadline, GError **error)
+{
+    if (name_of(guest) == NULL) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
                             "that is not the name of a machine");
         return NULL;
     }
-    g_autofree char *folder = g_build_filename(guest->folder, name, NULL);
-    IrekoDeadline deadline = ireko_deadline_in_ms(ADOPT_MS);
+    g_autofree char *folder = g_build_filename(guest->folder, name_of(guest), NULL);
     IREKO_AUTOFD hold = -1;
     int fd = ireko_port_connect(ireko_engine_chosen(), folder, &hold, error);
-    g_autoptr(IrekoAgent) agent = fd >= 0 ? ireko_agent_hello(fd, NULL, deadline, -1, error) : NULL;
+    IrekoAgent *agent = fd >= 0 ? ireko_agent_hello(fd, NULL, deadline, -1, error) : NULL;
     if (agent == NULL)
+        return NULL;
+    Line *line = g_new(Line, 1);
+    *line = (Line){.agent = agent, .hold = ireko_fd_steal(&hold)};
+    return line;
+}
+
+static json_t *
+hand_on(Guest *guest, GError **error)
+{
+    IrekoDeadline deadline = ireko_deadline_in_ms(ADOPT_MS);
+    if (guest->line == NULL)
+        guest->line = open_line(guest, deadline, error);
+    if (guest->line == NULL)
         return NULL;
     g_autoptr(json_t) order = json_copy((json_t *)(uintptr_t)guest->order);
     json_object_set_new(order, "time_us", json_integer((json_int_t)g_get_real_time()));
-    return ireko_agent_identity(agent, order, deadline, error);
+    return ireko_agent_identity(guest->line->agent, order, deadline, error);
 }
 
 static void *
@@ -298,16 +334,39 @@ run_guest(void *data)
     return NULL;
 }
 
+/* The line to GUEST is its own until it has answered: a name may come twice. */
+static void
+take_line(GHashTable *lines, Guest *guest)
+{
+    const char *name = name_of(guest);
+    void *key = NULL, *line = NULL;
+    if (name != NULL && g_hash_table_steal_extended(lines, name, &key, &line))
+        guest->line = line;
+    g_free(key);
+}
+
+/* One that did not answer is no longer to be trusted. */
+static void
+keep_line(GHashTable *lines, Guest *guest)
+{
+    Line *line = g_steal_pointer(&guest->line);
+    if (line != NULL && guest->answer != NULL)
+        g_hash_table_replace(lines, g_strdup(name_of(guest)), line);
+    else
+        free_line(line);
+}
+
 /* Hands each of ORDERS to its guest, at once, the last one without a thread of its own: most hosts
  * have one guest. The answers, or NULL. */
 static json_t *
-hand_all_on(const json_t *orders, const char *folder, GError **error)
+hand_all_on(const json_t *orders, const char *folder, GHashTable *lines, GError **error)
 {
     size_t count = MIN(json_array_size(orders), IREKO_TREE_MACHINES_MAX);
     g_autofree Guest *guests = g_new0(Guest, MAX(count, 1));
     g_autofree GThread **threads = g_new0(GThread *, MAX(count, 1));
     for (size_t i = 0; i < count; i++) {
         guests[i] = (Guest){.order = json_array_get(orders, i), .folder = folder};
+        take_line(lines, &guests[i]);
         if (i + 1 < count)
             threads[i] = g_thread_new("identity", run_guest, &guests[i]);
         else
@@ -318,6 +377,7 @@ hand_all_on(const json_t *orders, const char *folder, GError **error)
     for (size_t i = 0; i < count; i++) {
         if (threads[i] != NULL)
             (void)g_thread_join(threads[i]);
+        keep_line(lines, &guests[i]);
         if (guests[i].answer != NULL)
             json_array_append_new(answers, guests[i].answer);
         else if (first == NULL)
@@ -332,15 +392,19 @@ hand_all_on(const json_t *orders, const char *folder, GError **error)
 }
 
 json_t *
-ireko_identity_adopt(const json_t *order, IrekoBecome be, const char *folder, GError **error)
+ireko_identity_adopt(
+    const json_t *order, IrekoBecome be, const char *folder, GHashTable **lines, GError **error)
 {
     json_int_t nonce = 0;
     g_autoptr(IrekoIdentity) identity = identity_from_json(order, &nonce, error);
     if (identity == NULL || (be != NULL && !be(identity, error)))
         return NULL;
     g_autoptr(json_t) answer = identity_to_json(identity, nonce);
-    json_t *guests =
-        be != NULL ? hand_all_on(json_object_get(order, "guests"), folder, error) : json_array();
+    if (be != NULL && *lines == NULL)
+        *lines = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_line);
+    json_t *guests = be != NULL
+                         ? hand_all_on(json_object_get(order, "guests"), folder, *lines, error)
+                         : json_array();
     if (guests == NULL)
         return NULL;
     json_object_set_new(answer, "guests", guests);

@@ -58,9 +58,11 @@ typedef bool (*IrekoBecome)(IrekoIdentity *identity, GError **error);
 
 /* Does what ORDER, which may be anything, asks for: of this machine by BE, of its guests, which
  * have their folders in FOLDER, by their agents. Returns the answer, a new reference. BE NULL: only
- * reads the order. */
+ * reads the order. LINES, NULL at first, are the talks with the guests' agents, which are left open
+ * for the next order: a clone finds those that were open when its template was frozen. */
 json_t *
-ireko_identity_adopt(const json_t *order, IrekoBecome be, const char *folder, GError **error);
+ireko_identity_adopt(
+    const json_t *order, IrekoBecome be, const char *folder, GHashTable **lines, GError **error);
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(IrekoIdentity, ireko_identity_free)
 

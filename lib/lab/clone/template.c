@@ -399,15 +399,18 @@ about_template(const IrekoTemplates *templates,
 
 /* Has the machine do once what each of its clones will do first, as who it is already: a clone then
  * finds in memory what that takes, and what cannot be done is found out here. */
-static bool
-rehearse(const IrekoTemplates *templates, const IrekoFreezeOrder *order, GError **error)
+static IrekoAgent *
+rehearse(const IrekoTemplates *templates,
+         const IrekoFreezeOrder *order,
+         int *ret_hold,
+         GError **error)
 {
     const IrekoLayer *layer = templates->layer;
     const IrekoClone self = {.layer = layer,
                              .node = order->node,
                              .folder = order->folder,
                              .pace = ireko_layer_pace(layer->accel, 1, 0)};
-    return ireko_clone_identify(&self, NULL, error);
+    return ireko_clone_rehearse(&self, ret_hold, error);
 }
 
 static bool
@@ -418,7 +421,10 @@ make(const IrekoTemplates *templates,
      GError **error)
 {
     g_autoptr(IrekoVaultWriter) writer = ireko_vault_begin(templates->store, group->key, error);
-    if (writer == NULL || !rehearse(templates, order, error))
+    IREKO_AUTOFD hold = -1;
+    g_autoptr(IrekoAgent) talk = writer != NULL ? rehearse(templates, order, &hold, error)
+                                                : NULL; /* open until it is frozen */
+    if (talk == NULL)
         return false;
     unsigned pace = ireko_layer_pace(templates->layer->accel, 1, 0);
     json_t *machine =
