@@ -340,7 +340,7 @@ ireko_lab_serve_agent(const char *version, GError **error)
                           .be = ireko_become,
                           .rescan = ireko_become_rescan,
                           .net = &own_net};
-    ireko_become_born();
+    ireko_become_born(path);
     const IrekoAgentHandlers handlers = ireko_server_handlers(&server);
     return ireko_agent_serve_ports(IREKO_ENGINE_PORT_NAME, &handlers, error);
 }

@@ -2,8 +2,12 @@
  *
  * What the kernel keeps and gives nobody a way to change - the UUID that it once read from the
  * firmware's tables, the boot ID - has a file of our own laid over the one that shows it, from its
- * birth on, since a clone has no time to mount. What is told as the new identity is read back from
- * where everybody in the machine reads it. */
+ * birth on, since a clone has no time to mount.
+ *
+ * It has no time to look for a file either, nor to open or write one: under TCG that would be a
+ * quarter of all the code that it runs until it has answered (docs/design/boot.md). So the files
+ * are opened at birth, by the names that everybody in the machine reads them by, and what they hold
+ * is mapped. What is told as the new identity is read back out of them. */
 #include "lab/clone/become.h"
 
 #include <dirent.h>
@@ -13,9 +17,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,52 +43,74 @@ fail(const char *what, GError **error)
     return false;
 }
 
-/* What PATH shows, without its line end. */
-static char *
-shown_by(const char *path)
+/* ---- what the machine shows of itself ---- */
+
+/* A file that this process holds open for as long as the machine lives. */
+typedef struct {
+    const char *path; /* by which everybody reads it */
+    int fd;
+    char *page; /* its first, mapped; NULL: it cannot be changed */
+} Shown;
+
+static Shown machine_id = {MACHINE_ID, -1, NULL};
+static Shown product_uuid = {PRODUCT_UUID, -1, NULL};
+static Shown boot_id = {BOOT_ID, -1, NULL};
+static Shown own_path = {IREKO_BECOME_PATH, -1, NULL};
+static int random_fd = -1;
+
+static void
+hold(Shown *shown)
 {
-    char *text = ireko_file_read(AT_FDCWD, path, SHOWN_MAX, NULL, NULL);
-    return text != NULL ? g_strchomp(text) : g_strdup("");
+    shown->fd = open(shown->path, O_RDWR | O_CLOEXEC);
+    void *page = shown->fd < 0
+                     ? MAP_FAILED
+                     : mmap(NULL, SHOWN_MAX, PROT_READ | PROT_WRITE, MAP_SHARED, shown->fd, 0);
+    shown->page = page != MAP_FAILED ? page : NULL;
 }
 
-/* Writes TEXT and a line end into PATH, whose inode stays: another file may be covered by it. It is
- * cut only where it was longer, which an identity is not. */
+/* What SHOWN shows, without its line end. */
+static char *
+shown_now(const Shown *shown)
+{
+    char text[SHOWN_MAX];
+    ssize_t len = pread(shown->fd, text, sizeof text, 0);
+    return g_strchomp(g_strndup(text, len > 0 ? (size_t)len : 0));
+}
+
+/* Has SHOWN show TEXT. Its length, which a user may have changed to nothing, is looked at first:
+ * behind the end of a file nothing is mapped. */
 static bool
-write_line(const char *path, const char *text, GError **error)
+show(Shown *shown, const char *text, GError **error)
+{
+    size_t len = strlen(text);
+    g_assert(len < SHOWN_MAX);
+    char old[SHOWN_MAX];
+    ssize_t old_len = shown->page != NULL ? pread(shown->fd, old, sizeof old, 0) : -1;
+    if (old_len < 0 || ((size_t)old_len != len + 1 && ftruncate(shown->fd, (off_t)len + 1) != 0))
+        return fail(shown->path, error);
+    memcpy(shown->page, text, len);
+    shown->page[len] = '\n';
+    return true;
+}
+
+/* Makes the file PATH, which says TEXT. */
+static bool
+make(const char *path, const char *text)
 {
     g_autofree char *line = g_strconcat(text, "\n", NULL);
-    off_t len = (off_t)strlen(line);
-    struct stat old;
-    IREKO_AUTOFD fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
-    if (fd >= 0 && pwrite(fd, line, (size_t)len, 0) == len && fstat(fd, &old) == 0 &&
-        (old.st_size == len || ftruncate(fd, len) == 0))
-        return true;
-    return fail(path, error);
-}
-
-static char *
-cover_of(const char *path)
-{
-    g_autofree char *base = g_path_get_basename(path);
-    return g_build_filename(OWN_FOLDER, base, NULL);
+    IREKO_AUTOFD fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+    return fd >= 0 && write(fd, line, strlen(line)) == (ssize_t)strlen(line);
 }
 
 /* Lays a file that shows the same over PATH, a file of the kernel's. */
 static void
 cover(const char *path)
 {
-    g_autofree char *own = cover_of(path);
-    g_autofree char *text = shown_by(path);
-    if (write_line(own, text, NULL))
+    g_autofree char *base = g_path_get_basename(path);
+    g_autofree char *own = g_build_filename(OWN_FOLDER, base, NULL);
+    g_autofree char *text = ireko_file_read(AT_FDCWD, path, SHOWN_MAX, NULL, NULL);
+    if (text != NULL && make(own, g_strchomp(text)))
         (void)mount(own, path, NULL, MS_BIND, NULL);
-}
-
-/* Has PATH, which was covered, show TEXT. */
-static bool
-show(const char *path, const char *text, GError **error)
-{
-    g_autofree char *own = cover_of(path);
-    return write_line(own, text, error);
 }
 
 static bool
@@ -103,8 +129,7 @@ reseed(uint8_t seed[IREKO_IDENTITY_SEED_BYTES], GError **error)
     uint32_t pool[2 + IREKO_IDENTITY_SEED_BYTES / 4] = {8 * IREKO_IDENTITY_SEED_BYTES,
                                                         IREKO_IDENTITY_SEED_BYTES};
     memcpy(&pool[2], seed, IREKO_IDENTITY_SEED_BYTES);
-    IREKO_AUTOFD fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
-    bool done = fd >= 0 && ioctl(fd, RNDADDENTROPY, pool) == 0 && ioctl(fd, RNDRESEEDCRNG) == 0;
+    bool done = ioctl(random_fd, RNDADDENTROPY, pool) == 0 && ioctl(random_fd, RNDRESEEDCRNG) == 0;
     explicit_bzero(pool, sizeof pool);
     explicit_bzero(seed, IREKO_IDENTITY_SEED_BYTES);
     return done || fail("the random numbers", error);
@@ -132,7 +157,9 @@ ireko_become_rescan(void)
     g_autoptr(GDir) folder = g_dir_open(SCSI_FOLDER, 0, NULL);
     for (const char *name; folder != NULL && (name = g_dir_read_name(folder)) != NULL;) {
         g_autofree char *path = g_build_filename(SCSI_FOLDER, name, "device", "rescan", NULL);
-        (void)write_line(path, "1", NULL);
+        IREKO_AUTOFD fd = open(path, O_WRONLY | O_CLOEXEC);
+        if (fd >= 0)
+            (void)!write(fd, "1", 1);
     }
 }
 
@@ -144,11 +171,11 @@ read_back(IrekoIdentity *identity)
     g_free(identity->host);
     identity->host = g_strdup(host);
     g_free(identity->uuid);
-    identity->uuid = shown_by(PRODUCT_UUID);
+    identity->uuid = shown_now(&product_uuid);
     g_free(identity->machine_id);
-    identity->machine_id = shown_by(MACHINE_ID);
+    identity->machine_id = shown_now(&machine_id);
     g_free(identity->boot_id);
-    identity->boot_id = shown_by(BOOT_ID);
+    identity->boot_id = shown_now(&boot_id);
     identity->time_us = g_get_real_time();
 }
 
@@ -157,9 +184,9 @@ take_names(const IrekoIdentity *identity, GError **error)
 {
     if (sethostname(identity->host, strlen(identity->host)) != 0)
         return fail("the host name", error);
-    return write_line(OWN_MACHINE_ID, identity->machine_id, error) &&
-           show(PRODUCT_UUID, identity->uuid, error) && show(BOOT_ID, identity->boot_id, error) &&
-           write_line(IREKO_BECOME_PATH, identity->path, error);
+    return show(&machine_id, identity->machine_id, error) &&
+           show(&product_uuid, identity->uuid, error) && show(&boot_id, identity->boot_id, error) &&
+           show(&own_path, identity->path, error);
 }
 
 bool
@@ -178,8 +205,9 @@ ireko_become(IrekoIdentity *identity, GError **error)
     return true;
 }
 
-void
-ireko_become_born(void)
+/* Once in the life of a machine: its agent may be another one by then. */
+static void
+be_born(const char *path)
 {
     uint8_t bytes[MACHINE_ID_SIZE];
     if (access(OWN_MACHINE_ID, F_OK) == 0 || getrandom(bytes, sizeof bytes, 0) != sizeof bytes)
@@ -187,7 +215,19 @@ ireko_become_born(void)
     g_autoptr(GString) text = g_string_new(NULL);
     for (size_t i = 0; i < sizeof bytes; i++)
         g_string_append_printf(text, "%02x", bytes[i]);
-    (void)write_line(OWN_MACHINE_ID, text->str, NULL);
+    (void)make(OWN_MACHINE_ID, text->str);
+    (void)make(IREKO_BECOME_PATH, path);
     cover(PRODUCT_UUID);
     cover(BOOT_ID);
+}
+
+void
+ireko_become_born(const char *path)
+{
+    be_born(path);
+    hold(&machine_id);
+    hold(&product_uuid);
+    hold(&boot_id);
+    hold(&own_path);
+    random_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
 }

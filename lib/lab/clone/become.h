@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-#define IREKO_BECOME_PATH "/run/ireko/path" /* the path in the nest, where it was told */
+#define IREKO_BECOME_PATH "/run/ireko/path" /* says what its path in the nest is */
 
 /* Takes on IDENTITY; an IrekoBecome. */
 bool
@@ -17,8 +17,9 @@ ireko_become(IrekoIdentity *identity, GError **error);
 void
 ireko_become_rescan(void);
 
-/* Gives a machine that has just booted its machine-id. */
+/* Gives a machine that has just booted, and is PATH in its nest, its machine-id, and opens what
+ * ireko_become changes: to be called before it, once. */
 void
-ireko_become_born(void);
+ireko_become_born(const char *path);
 
 G_END_DECLS
