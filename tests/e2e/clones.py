@@ -46,6 +46,13 @@ def check_identities(place, paths):
     return found
 
 
+def serials(place, path):
+    """What the kernel has read of its disks."""
+    said = place.ireko("exec", path, "--", "sh", "-c", "cat /sys/block/sd?/device/vpd_pg80 | od -An -c").stdout
+    assert "o" in said, said
+    return said
+
+
 def test_clones(place):
     """Two hosts, then two clones: a MAC, UUID, name, machine-id, random numbers each, at every layer."""
     lab = lab_of(place, 2)
@@ -56,6 +63,7 @@ def test_clones(place):
 
     nest = up(place, lab)
     assert nest["ok"] and {m["origin"] for m in nest["machines"]} == {"clone"}, nest
+    assert serials(place, "host-1") != serials(place, "host-2")
     first = check_identities(place, paths)
     before = float(first["host-1/guest"]["uptime"].split()[0])
     assert place.nest("verify", "twins")["ok"]

@@ -15,6 +15,7 @@ typedef struct {
     IrekoAgentHandlers handlers;
     const char *path;
     bool stopped;
+    unsigned let_go; /* of what its talks held, the last time */
 } Layer;
 
 static json_t *
@@ -22,7 +23,7 @@ give_facts(void *data, GError **error)
 {
     const Layer *layer = data;
     (void)error;
-    return json_pack("{s:s}", "seen-by", layer->path);
+    return json_pack("{s:s,s:i}", "seen-by", layer->path, "let-go", (int)layer->let_go);
 }
 
 static const char *
@@ -31,19 +32,25 @@ tell_path(void *data)
     return ((const Layer *)data)->path;
 }
 
-/* Is whatever it is told to be, from then on. */
+/* Is whatever it is told to be, from then on. Its talk holds how often it was told so. */
 static json_t *
 become(void *data, const json_t *order, void **held, GError **error)
 {
-    (void)held;
     Layer *layer = data;
     const char *path = json_string_value(json_object_get(order, "path"));
+    *held = GUINT_TO_POINTER(GPOINTER_TO_UINT(*held) + 1);
     if (path == NULL) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "no path");
         return NULL;
     }
     layer->path = g_intern_string(path);
     return json_pack("{s:s}", "path", path);
+}
+
+static void
+let_go(void *data, void *held)
+{
+    ((Layer *)data)->let_go = GPOINTER_TO_UINT(held);
 }
 
 static bool
@@ -156,6 +163,7 @@ start_layer(const char *path, Layer **ret_layer)
                                            .path = tell_path,
                                            .facts = give_facts,
                                            .identity = become,
+                                           .settle = let_go,
                                            .check = check_two,
                                            .run = run_two,
                                            .connect = connect_guest,
@@ -180,6 +188,30 @@ talk_to_a(void)
                                           ireko_deadline_in_ms(PATIENCE_MS), -1, &error);
     g_assert_no_error(error);
     return agent;
+}
+
+static int
+let_go_by(IrekoAgent *agent)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(json_t) facts = ireko_agent_facts(agent, ireko_deadline_in_ms(PATIENCE_MS), &error);
+    g_assert_no_error(error);
+    return (int)json_integer_value(json_object_get(facts, "let-go"));
+}
+
+static void
+test_what_an_identity_holds_stays_until_something_else_is_asked(void)
+{
+    g_autoptr(IrekoAgent) agent = talk_to_a();
+    g_autoptr(json_t) order = json_pack("{s:s}", "path", "a");
+    for (int i = 0; i < 2; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(json_t) is =
+            ireko_agent_identity(agent, order, ireko_deadline_in_ms(PATIENCE_MS), &error);
+        g_assert_no_error(error);
+    }
+    g_assert_cmpint(let_go_by(agent), ==, 2);
+    g_assert_cmpint(let_go_by(agent), ==, 0);
 }
 
 static void
@@ -401,6 +433,8 @@ main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN); /* as every program that links lib/agent does */
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/agent/facts-and-reports-arrive", test_facts_and_reports_arrive);
+    g_test_add_func("/agent/what-an-identity-holds-stays-until-something-else-is-asked",
+                    test_what_an_identity_holds_stays_until_something_else_is_asked);
     g_test_add_func("/agent/layers-arrive-though-one-hangs", test_layers_arrive_though_one_hangs);
     g_test_add_func("/agent/an-error-keeps-its-code-and-loses-its-escapes",
                     test_an_error_keeps_its_code_and_loses_its_escapes);
