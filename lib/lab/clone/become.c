@@ -5,7 +5,7 @@
  * birth on, since a clone has no time to mount.
  *
  * It has no time to look for a file either, nor to open or write one: under TCG that would be a
- * quarter of all the code that it runs until it has answered (docs/design/boot.md). So the files
+ * fifth of all the code that it runs until it has answered (docs/design/boot.md). So the files
  * are opened at birth, by the names that everybody in the machine reads them by, and what they hold
  * is mapped. What is told as the new identity is read back out of them. */
 #include "lab/clone/become.h"
