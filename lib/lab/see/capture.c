@@ -373,7 +373,7 @@ take_stream(void *data)
     g_autoptr(GBytes) state = read_state(still->state_fd, &still->why);
     still->capture->stream = state != NULL ? read_stream(still->capture, state, &still->why) : NULL;
     return !g_error_matches(still->why, IREKO_ERROR, IREKO_ERROR_STATE) ||
-           ftruncate(still->state_fd, 0) != 0;
+           ftruncate(still->state_fd, 0) != 0 || lseek(still->state_fd, 0, SEEK_SET) != 0;
 }
 
 static bool
