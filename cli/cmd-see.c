@@ -46,6 +46,7 @@ run(const char *path, const SeeOptions *options, GError **error)
                                  .ram = dump ? path : options->ram,
                                  .no_pause = options->no_pause != 0,
                                  .guest = (unsigned)options->guest};
+    (void)cli_cancel_fd(); /* Ctrl-C waits until no machine stands still; a second one does not */
     if (options->exits)
         return see_exits(home, path, options, error);
     if (options->cpu)

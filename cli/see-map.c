@@ -74,7 +74,8 @@ put_bar(const Style *style, unsigned depth, const IrekoBox *box, uint64_t given)
 {
     uint64_t zero = MIN(box->zero, box->taken - MIN(given, box->taken));
     uint64_t own = box->taken - MIN(given + zero, box->taken);
-    const uint64_t parts[] = {given, own, zero, box->ram - MIN(box->taken, box->ram)};
+    const uint64_t parts[] = {MIN(given, box->taken), own, zero,
+                              box->ram - MIN(box->taken, box->ram)};
     g_autoptr(GString) line = g_string_new(NULL);
     uint64_t before = 0, whole = MAX(MAX(box->ram, box->taken), 1);
     for (size_t i = 0; i < G_N_ELEMENTS(parts); i++) {

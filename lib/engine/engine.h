@@ -174,8 +174,8 @@ typedef struct {
     bool devices;  /* these alone, and no description of them (xray/stream.h): of any machine, to be
                     * looked at; nothing goes on from it */
     bool end;      /* it stays as it is, to be ended; else it runs on */
-    /* Whether a machine can go on from the state that was written just now. Where not it has
-     * emptied state_fd; the machine runs on for a moment and is stopped again, until the deadline.
+    /* Whether the state that was written just now is one to go on from, or to be looked at. Where
+     * not it has emptied state_fd; the machine runs on for a moment and is stopped again, until the deadline.
      * NULL: from any. */
     bool (*fits)(void *data);
     /* Called meanwhile; NULL: nothing more. False ends the whole with its error. */

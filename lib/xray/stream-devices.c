@@ -24,8 +24,10 @@
 #define NUMBER_BYTES 4
 #define UNKNOWN_MAX  ((size_t)64 << 10) /* bytes of subsections that the description knows not */
 #define HEADER_MAX   (1 + IREKO_STREAM_NAME_MAX + 8)
-#define NESTED       "cpu/nested_state"
-#define ANOTHER_TIME "a virtual CPU has more to say than at the time that its machine began with"
+#define NESTED       "nested_state" /* in all names of that */
+#define ANOTHER_TIME                                                                               \
+    "a virtual CPU says what it did not say when the machine that it began as was saved, and "     \
+    "nothing tells how to read that: --no-pause does without"
 
 static void
 append(GByteArray *bytes, uint64_t value, unsigned count)

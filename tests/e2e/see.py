@@ -233,6 +233,23 @@ def what_was_saved_has_boxes(place):
     assert [(box["path"], box["level"]) for box in boxes] == [(ram, 1), ("guest 1", 2), ("guest 2", 3)], boxes
     assert all(box["zero_bytes"] < box["taken_bytes"] for box in boxes), boxes
     assert boxes[0]["taken_bytes"] > boxes[1]["taken_bytes"] > boxes[2]["taken_bytes"] > 32 << 20, boxes
+    found = json.loads(place.ireko("see", state, "--ram", ram, "--find", "--json").stdout)["guests"]
+    assert [(f"guest {guest['number']}", guest["level"]) for guest in found] == [
+        (box["path"], box["level"]) for box in boxes[1:]], (found, boxes)
+    walk = json.loads(place.ireko("see", state, "--ram", ram, "--guest", "2", "--json").stdout)
+    assert walk["level"] == 3 and walk["vcpus"][0]["walks"][0]["ok"], walk
+    names_are_any_bytes(place, state, ram)
+
+
+def names_are_any_bytes(place, state, ram):
+    """A saved machine may have any name."""
+    odd = os.fsencode(place.path("o")) + b"\xff\x1b"
+    os.symlink(ram, odd)
+    for option in ("--map", "--find"):
+        said = subprocess.run([IREKO, "see", state, "--ram", odd, option, "--json"], stdout=subprocess.PIPE,
+                              env=place.env, check=True).stdout
+        assert json.loads(said) and b"\x1b" not in said, said
+    os.remove(odd)
 
 
 def shadows_lead_to_the_same(place):

@@ -165,7 +165,20 @@ test_nested_state_nobody_described(void)
                                  "whatever";
     GByteArray *now = devices();
     insert(now, place_of(now, NPT, sizeof NPT - 1) + NPT_BYTES, nested, sizeof nested - 1);
-    refuse(now, IREKO_ERROR_STATE, "more to say");
+    refuse(now, IREKO_ERROR_STATE, "did not say");
+}
+
+/* A VMCS that was made since, within a nested state that was described without. */
+static void
+test_vmcs_nobody_described(void)
+{
+    static const char vmcs[] = "\5\x1f"
+                               "cpu/kvm_nested_state/vmx/vmcs12"
+                               "\0\0\0\1"
+                               "whatever";
+    GByteArray *now = devices();
+    insert(now, place_of(now, NPT, sizeof NPT - 1) + NPT_BYTES, vmcs, sizeof vmcs - 1);
+    refuse(now, IREKO_ERROR_STATE, "did not say");
 }
 
 static void
@@ -193,7 +206,7 @@ test_no_footer(void)
     GByteArray *now = devices();
     guint footer = place_of(now, NPT, sizeof NPT - 1) + NPT_BYTES;
     g_byte_array_remove_range(now, footer, FOOTER_BYTES);
-    refuse(now, IREKO_ERROR_STATE, "more to say");
+    refuse(now, IREKO_ERROR_STATE, "did not say");
 }
 
 static void
@@ -228,6 +241,7 @@ main(int argc, char **argv)
     g_test_add_func("/devices/what-is-not-there-now-is-not-looked-for", test_less_to_say);
     g_test_add_func("/devices/a-guest-on-kvm-that-nobody-described-is-refused",
                     test_nested_state_nobody_described);
+    g_test_add_func("/devices/a-vmcs-that-nobody-described-is-refused", test_vmcs_nobody_described);
     g_test_add_func("/devices/a-section-forged-by-a-guest-is-refused", test_forged_header);
     g_test_add_func("/devices/a-vcpu-that-is-missing-is-refused", test_missing);
     g_test_add_func("/devices/a-section-without-its-end-is-refused", test_no_footer);

@@ -155,54 +155,94 @@ stop(IrekoQmp *qmp, IrekoDeadline deadline, GError **error)
     return false;
 }
 
-/* Of a machine that stands still. QEMU wants a file that is open for writing alone. "live" would
- * have it let go of its disks. */
+/* What a freeze goes through. */
+typedef struct {
+    IrekoQmp *qmp;
+    const IrekoFreeze *order;
+    int devices_fd;     /* of its state where devices alone are written: open for writing alone, as
+                         * QEMU wants it; else -1 */
+    char *devices_path; /* the same, as QEMU calls it */
+    int64_t stopped_us; /* when the machine was stopped last */
+    IrekoDeadline deadline;
+} Freezing;
+
 static bool
-write_devices(IrekoQmp *qmp, int state_fd, IrekoDeadline deadline, GError **error)
+give_devices_file(Freezing *freezing, GError **error)
 {
-    g_autofree char *own = g_strdup_printf("/proc/self/fd/%d", state_fd);
-    IREKO_AUTOFD fd = open(own, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) {
+    g_autofree char *own = g_strdup_printf("/proc/self/fd/%d", freezing->order->state_fd);
+    freezing->devices_fd = open(own, O_WRONLY | O_CLOEXEC);
+    if (freezing->devices_fd < 0)
         ireko_error_from_errno(error, errno, "cannot open '%s' to write", own);
+    else
+        freezing->devices_path =
+            ireko_qmp_give_path(freezing->qmp, freezing->devices_fd, freezing->deadline, error);
+    return freezing->devices_path != NULL;
+}
+
+/* Of a machine that stands still. "live" would have QEMU let go of its disks. */
+static bool
+write_devices(const Freezing *freezing, GError **error)
+{
+    if (lseek(freezing->devices_fd, 0, SEEK_SET) != 0) {
+        ireko_error_from_errno(error, errno, "cannot write a state anew");
         return false;
     }
-    g_autofree char *path = ireko_qmp_give_path(qmp, fd, deadline, error);
-    return path != NULL &&
-           execute(qmp, "xen-save-devices-state",
-                   json_pack("{s:s,s:b}", "filename", path, "live", 0), deadline, error);
+    json_t *arguments = json_pack("{s:s,s:b}", "filename", freezing->devices_path, "live", 0);
+    return execute(freezing->qmp, "xen-save-devices-state", arguments, freezing->deadline, error);
 }
 
 static bool
-write_state(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+write_state(Freezing *freezing, GError **error)
 {
+    IrekoQmp *qmp = freezing->qmp;
+    const IrekoFreeze *order = freezing->order;
+    IrekoDeadline deadline = freezing->deadline;
+    freezing->stopped_us = g_get_monotonic_time();
     if (!stop(qmp, deadline, error))
         return false;
-    if (freeze->devices)
-        return write_devices(qmp, freeze->state_fd, deadline, error);
-    return set_capabilities(qmp, !freeze->with_ram, false, deadline, error) &&
-           ireko_qmp_give_fd(qmp, STATE_NAME, freeze->state_fd, deadline, error) &&
+    if (order->devices)
+        return write_devices(freezing, error);
+    return set_capabilities(qmp, !order->with_ram, false, deadline, error) &&
+           ireko_qmp_give_fd(qmp, STATE_NAME, order->state_fd, deadline, error) &&
            execute(qmp, "migrate", json_pack("{s:s}", "uri", "fd:" STATE_NAME), deadline, error) &&
            await_saved(qmp, deadline, error);
 }
 
 static bool
-save(IrekoQmp *qmp, const IrekoFreeze *freeze, IrekoDeadline deadline, GError **error)
+save(Freezing *freezing, GError **error)
 {
+    const IrekoFreeze *order = freezing->order;
     for (;;) {
-        if (!write_state(qmp, freeze, deadline, error))
+        if (!write_state(freezing, error))
             return false;
-        if (freeze->fits == NULL || freeze->fits(freeze->data))
-            return freeze->still == NULL || freeze->still(freeze->data, error);
-        if (g_get_monotonic_time() >= deadline) {
+        if (order->fits == NULL || order->fits(order->data))
+            return order->still == NULL || order->still(order->data, error);
+        if (g_get_monotonic_time() >= freezing->deadline) {
             g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT,
                                 "its vCPUs were in the middle of a guest of theirs each time that "
                                 "it was stopped");
             return false;
         }
-        if (!execute(qmp, "cont", NULL, deadline, error))
+        if (!execute(freezing->qmp, "cont", NULL, freezing->deadline, error))
             return false;
         g_usleep(AGAIN_US);
     }
+}
+
+/* Lets the machine run on, whatever became of it. */
+static bool
+go_on(const Freezing *freezing, bool saved, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    if (execute(freezing->qmp, "cont", NULL, ireko_deadline_in_ms(CONT_MS), &why)) {
+        if (freezing->order->ret_still_us != NULL)
+            *freezing->order->ret_still_us = g_get_monotonic_time() - freezing->stopped_us;
+        return saved;
+    }
+    if (saved)
+        g_propagate_prefixed_error(error, g_steal_pointer(&why),
+                                   "it stands still since it was saved: ");
+    return false;
 }
 
 bool
@@ -211,20 +251,15 @@ ireko_qemu_freeze(int control_fd, const IrekoFreeze *freeze, IrekoDeadline deadl
     g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
     if (qmp == NULL || !check_blockers(qmp, deadline, error))
         return false;
-    int64_t began_us = g_get_monotonic_time();
-    bool saved = save(qmp, freeze, deadline, error);
-    if (saved && freeze->end)
-        return true;
-    g_autoptr(GError) why = NULL;
-    if (execute(qmp, "cont", NULL, ireko_deadline_in_ms(CONT_MS), &why)) {
-        if (freeze->ret_still_us != NULL)
-            *freeze->ret_still_us = g_get_monotonic_time() - began_us;
-        return saved;
+    Freezing freezing = {.qmp = qmp, .order = freeze, .devices_fd = -1, .deadline = deadline};
+    bool done = false;
+    if (!freeze->devices || give_devices_file(&freezing, error)) {
+        bool saved = save(&freezing, error);
+        done = saved && freeze->end ? true : go_on(&freezing, saved, error);
     }
-    if (saved)
-        g_propagate_prefixed_error(error, g_steal_pointer(&why),
-                                   "it stands still since it was saved: ");
-    return false;
+    ireko_fd_close(&freezing.devices_fd);
+    g_free(freezing.devices_path);
+    return done;
 }
 
 bool

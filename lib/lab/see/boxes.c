@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <ireko/see.h>
+#include <ireko/text.h>
 
 #include "base/jsonl.h"
 #include "lab/record.h"
@@ -136,7 +137,7 @@ static void
 add_saved(Boxes *boxes, const char *ram)
 {
     IrekoBox *box = g_new0(IrekoBox, 1);
-    box->path = g_strdup(ram);
+    box->path = ireko_text_safe(ram, (size_t)-1);
     box->level = 1;
     box->ram = boxes->source.capture->bytes;
     ireko_capture_measure(boxes->source.capture, &box->taken, &box->zero);
@@ -148,13 +149,13 @@ GPtrArray *
 ireko_see_map(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    IrekoMemory memory;
     bool begun = order->path != NULL
                      ? ireko_capture_begin(&capture, home, order->path, error)
                      : ireko_capture_open(&capture, order->state, order->ram, error);
+    IrekoMemory memory;
     if (!begun || !ireko_capture_scan(&capture, &memory, error))
         return NULL;
-    g_autoptr(IrekoFindings) findings = ireko_find(&memory, &capture.map, NULL, 0);
+    g_autoptr(IrekoFindings) findings = ireko_within_find(&capture, &memory);
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_box);
     Boxes boxes = {.source = {.capture = &capture, .memory = &memory, .findings = findings},
                    .boxes = list};
@@ -209,8 +210,9 @@ ireko_map_to_json(const char *path, const GPtrArray *boxes)
     json_t *list = json_array();
     for (guint i = 0; i < boxes->len; i++)
         (void)json_array_append_new(list, box_to_json(g_ptr_array_index(boxes, i)));
+    g_autofree char *name = ireko_text_safe(path, (size_t)-1);
     g_autoptr(json_t) document =
-        json_pack("{s:s,s:s,s:o}", "schema", "ireko.map/1", "path", path, "boxes", list);
+        json_pack("{s:s,s:s,s:o}", "schema", "ireko.map/1", "path", name, "boxes", list);
     char *text = json_dumps(document, JSON_INDENT(1));
     char *copy = g_strdup(text);
     free(text);

@@ -26,6 +26,7 @@
 #include "lab/record.h"
 
 #define TAKE_MS   30000
+#define AGAIN_MS  5000                    /* of devices alone, which may have to be taken again */
 #define LOOKS_MAX 4096                    /* entries of a pagemap read at a time */
 #define ZEROS     (16 * IREKO_PAGE_BYTES) /* of a window where there is nothing */
 
@@ -388,6 +389,13 @@ stand_still(void *data, GError **error)
 }
 
 bool
+ireko_capture_has_state(const IrekoCapture *capture)
+{
+    return capture->vm == NULL ? capture->stream != NULL
+                               : !has_own_pages(capture) || capture->began != NULL;
+}
+
+bool
 ireko_capture_take(IrekoCapture *capture,
                    bool (*look)(void *data, GError **error),
                    void *data,
@@ -395,7 +403,8 @@ ireko_capture_take(IrekoCapture *capture,
 {
     if (capture->vm == NULL)
         return look == NULL || look(data, error);
-    if (has_own_pages(capture) && capture->began == NULL) {
+    bool own = has_own_pages(capture);
+    if (!ireko_capture_has_state(capture)) {
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
                             "the state that this clone began with is not there, and nothing else "
                             "says how to read what it holds now: --no-pause does without");
@@ -408,12 +417,18 @@ ireko_capture_take(IrekoCapture *capture,
     }
     Still still = {.capture = capture, .state_fd = fd, .look = look, .data = data};
     const IrekoFreeze freeze = {.state_fd = fd,
-                                .devices = has_own_pages(capture),
+                                .devices = own,
                                 .fits = take_stream,
                                 .still = stand_still,
                                 .data = &still,
                                 .ret_still_us = &capture->still_us};
-    bool taken = ireko_vm_freeze(capture->vm, &freeze, ireko_deadline_in_ms(TAKE_MS), error);
+    g_autoptr(GError) why = NULL;
+    bool taken =
+        ireko_vm_freeze(capture->vm, &freeze, ireko_deadline_in_ms(own ? AGAIN_MS : TAKE_MS), &why);
+    if (!taken && still.why != NULL)
+        g_propagate_error(error, g_steal_pointer(&still.why));
+    else if (!taken)
+        g_propagate_error(error, g_steal_pointer(&why));
     g_clear_error(&still.why);
     return taken;
 }

@@ -52,6 +52,11 @@ ireko_capture_begin(IrekoCapture *capture,
 bool
 ireko_capture_open(IrekoCapture *capture, const char *state, const char *ram, GError **error);
 
+/* Whether its state is there, or can be taken: of a clone whose beginning is gone it cannot, of a
+ * saved machine it may not have been saved. */
+bool
+ireko_capture_has_state(const IrekoCapture *capture);
+
 /* Takes the state. The machine stands still while QEMU writes it and while LOOK(DATA) (NULL: nobody)
  * looks at it: then state and memory are of one moment. */
 bool

@@ -6,6 +6,7 @@
 #include <ireko/see.h>
 
 #include "base/jsonl.h"
+#include "base/text.h"
 #include "host/exits.h"
 #include "lab/record.h"
 #include "lab/see/within.h"
@@ -123,16 +124,6 @@ found_new(IrekoSource *source)
     return found;
 }
 
-/* The vCPUs of STREAM (NULL: none), one behind the other. */
-static GArray *
-vcpus_of(const IrekoStream *stream)
-{
-    GArray *vcpus = g_array_new(FALSE, FALSE, sizeof(IrekoVcpu));
-    for (size_t i = 0; stream != NULL && i < ireko_stream_vcpus(stream); i++)
-        g_array_append_vals(vcpus, ireko_stream_vcpu(stream, i), 1);
-    return vcpus;
-}
-
 /* The outermost machine of PATH. */
 static const IrekoNode *
 outermost(const IrekoCapture *capture, const char *path)
@@ -150,26 +141,26 @@ IrekoSeeFound *
 ireko_see_find(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    IrekoMemory memory;
     bool begun = order->path != NULL
                      ? ireko_capture_begin(&capture, home, order->path, error)
                      : ireko_capture_open(&capture, order->state, order->ram, error);
     if (!begun)
         return NULL;
-    if (!ireko_capture_take(&capture, NULL, NULL, error) ||
-        !ireko_capture_scan(&capture, &memory, error))
+    /* Without its state, too, all is found; only who runs it just now is not known. */
+    if (ireko_capture_has_state(&capture) && !ireko_capture_take(&capture, NULL, NULL, error))
         return NULL;
-    g_autoptr(GArray) vcpus = vcpus_of(capture.stream);
+    IrekoMemory memory;
+    if (!ireko_capture_scan(&capture, &memory, error))
+        return NULL;
     int64_t began_us = g_get_monotonic_time();
-    g_autoptr(IrekoFindings) findings =
-        ireko_find(&memory, &capture.map, (const IrekoVcpu *)(const void *)vcpus->data, vcpus->len);
+    g_autoptr(IrekoFindings) findings = ireko_within_find(&capture, &memory);
     int64_t took_us = g_get_monotonic_time() - began_us;
     IrekoSource source = {
         .capture = &capture, .memory = &memory, .stream = capture.stream, .findings = findings};
     IrekoSeeFound *found = found_new(&source);
     found->took_us = took_us;
     const IrekoNode *node = capture.node != NULL ? outermost(&capture, capture.node->path) : NULL;
-    found->name = g_strdup(node != NULL ? node->path : order->ram);
+    found->name = ireko_text_safe(node != NULL ? node->path : order->ram, (size_t)-1);
     if (node != NULL)
         name_guests(found, &source, node);
     return found;

@@ -55,13 +55,24 @@ compare_walks(IrekoSeeWalk *now, const IrekoSeeWalk *before)
         now->moved = g_strdup(text->str);
 }
 
+static const IrekoSeeVcpu *
+vcpu_numbered(const IrekoSeen *seen, unsigned number)
+{
+    for (guint i = 0; i < seen->vcpus->len; i++) {
+        const IrekoSeeVcpu *vcpu = g_ptr_array_index(seen->vcpus, i);
+        if (vcpu->vcpu == number)
+            return vcpu;
+    }
+    return NULL;
+}
+
 void
 ireko_seen_compare(IrekoSeen *now, const IrekoSeen *before)
 {
-    for (guint i = 0; i < MIN(now->vcpus->len, before->vcpus->len); i++) {
-        const IrekoSeeVcpu *a = g_ptr_array_index(now->vcpus, i),
-                           *b = g_ptr_array_index(before->vcpus, i);
-        for (guint k = 0; k < MIN(a->walks->len, b->walks->len); k++)
+    for (guint i = 0; i < now->vcpus->len; i++) {
+        const IrekoSeeVcpu *a = g_ptr_array_index(now->vcpus, i);
+        const IrekoSeeVcpu *b = vcpu_numbered(before, a->vcpu);
+        for (guint k = 0; b != NULL && k < MIN(a->walks->len, b->walks->len); k++)
             compare_walks(g_ptr_array_index(a->walks, k), g_ptr_array_index(b->walks, k));
     }
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <ireko/see.h>
+#include <ireko/text.h>
 
 #include "lab/record.h"
 #include "lab/see/capture.h"
@@ -166,12 +167,10 @@ look_through(const Look *look, const IrekoWithin *within)
 
 /* Looks through all of the memory for control blocks; NULL with an error. */
 static IrekoFindings *
-find_all(const IrekoSource *source, GError **error)
+find_all(IrekoCapture *capture, GError **error)
 {
-    IrekoMemory memory;
-    if (!ireko_capture_scan(source->capture, &memory, error))
-        return NULL;
-    return ireko_find(&memory, &source->capture->map, NULL, 0);
+    IrekoMemory whole;
+    return ireko_capture_scan(capture, &whole, error) ? ireko_within_find(capture, &whole) : NULL;
 }
 
 /* Finds out which guest is meant. */
@@ -211,9 +210,10 @@ static bool
 look_now(void *data, GError **error)
 {
     Look *look = data;
-    look->source.stream = look->source.capture->stream;
+    IrekoCapture *capture = look->source.capture;
+    look->source.stream = capture->stream;
     g_autoptr(GPtrArray) found = look->known ? vcpus_of(look, NULL) : NULL;
-    g_autoptr(IrekoFindings) again = found == NULL ? find_all(&look->source, error) : NULL;
+    g_autoptr(IrekoFindings) again = found == NULL ? find_all(capture, error) : NULL;
     if (found == NULL && again != NULL) {
         look->source.findings = again;
         found = identify(look, error) ? vcpus_of(look, error) : NULL;
@@ -230,20 +230,20 @@ seen_of(const IrekoCapture *capture)
     seen->path = capture->node != NULL ? g_strdup(capture->node->path) : NULL;
     seen->level = capture->node != NULL ? capture->node->level : 1;
     seen->accel = capture->lab != NULL ? g_strdup(capture->lab->accel) : NULL;
-    seen->ram_file = g_strdup(capture->files.path);
+    seen->ram_file = ireko_text_safe(capture->files.path, (size_t)-1);
     seen->ram_base = capture->files.base;
     return seen;
 }
 
-/* One reading of a machine that runs on. Its vCPU may run a guest just when it is asked: then it is
- * asked again. */
+/* One reading of a machine that runs on. A vCPU of the outermost machine may run a guest just when
+ * it is asked: then all are asked again, at the end to have those that can be had. */
 static IrekoSeen *
 look_running(IrekoCapture *capture, const IrekoSeeOrder *order, GError **error)
 {
     g_autoptr(IrekoSeen) seen = seen_of(capture);
     g_auto(Look) look = {
         .source = {.capture = capture, .memory = &capture->memory}, .order = order, .seen = seen};
-    g_autoptr(IrekoFindings) findings = find_all(&look.source, error);
+    g_autoptr(IrekoFindings) findings = find_all(capture, error);
     look.source.findings = findings;
     if (findings == NULL || !identify(&look, error))
         return NULL;
@@ -253,7 +253,11 @@ look_running(IrekoCapture *capture, const IrekoSeeOrder *order, GError **error)
         if (registers == NULL)
             return NULL;
         look.source.registers = registers;
-        g_autoptr(GPtrArray) found = vcpus_of(&look, i + 1 < LOOKS ? NULL : error);
+        bool last = i + 1 == LOOKS;
+        g_autoptr(GPtrArray) found = vcpus_of(&look, last ? error : NULL);
+        if (found != NULL && look.guest == IREKO_FIND_OUTERMOST && found->len < registers->len &&
+            !last)
+            g_clear_pointer(&found, g_ptr_array_unref);
         for (guint k = 0; found != NULL && k < found->len; k++)
             look_through(&look, g_ptr_array_index(found, k));
         if (found != NULL)
@@ -279,12 +283,14 @@ look_once(IrekoCapture *capture, const IrekoSeeOrder *order, GError **error)
     g_autoptr(IrekoSeen) seen = seen_of(capture);
     g_auto(Look) look = {
         .source = {.capture = capture, .memory = &capture->memory}, .order = order, .seen = seen};
-    bool inside = seen->level > 1 || order->guest > 0;
-    g_autoptr(IrekoFindings) findings = inside ? find_all(&look.source, error) : NULL;
+    /* A guest that has a number is one of those that the state tells, too: as for --find. */
+    bool inside = seen->level > 1 && order->guest == 0;
+    g_autoptr(IrekoFindings) findings = inside ? find_all(capture, error) : NULL;
     if (inside && findings == NULL)
         return NULL;
     look.source.findings = findings;
-    (void)identify(&look, NULL); /* if not now, then while it stands still */
+    if (order->guest == 0)
+        (void)identify(&look, NULL); /* if not now, then while it stands still */
     if (!ireko_capture_take(capture, look_now, &look, error))
         return NULL;
     seen->still_us = capture->vm != NULL ? capture->still_us : -1;

@@ -103,8 +103,8 @@ outermost_vcpu(const IrekoMemory *memory, const IrekoVcpu *vcpu)
     return within;
 }
 
-/* Whether WITHIN's next instruction is where its page tables say. Those of a guest's lead nowhere
- * in the memory of the machine around it. */
+/* Whether WITHIN's next instruction is where its page tables say. Those of a guest's hardly ever
+ * lead anywhere in the memory of the machine around it. */
 static bool
 leads_to_code(const IrekoSource *source, const IrekoWithin *within)
 {
@@ -160,6 +160,26 @@ outermost_vcpus(const IrekoSource *source)
             g_ptr_array_add(found, within);
     }
     return found;
+}
+
+/* ---- what is inside it ---- */
+
+/* The vCPUs of STREAM (NULL: none), one behind the other. */
+static GArray *
+vcpus_of(const IrekoStream *stream)
+{
+    GArray *vcpus = g_array_new(FALSE, FALSE, sizeof(IrekoVcpu));
+    for (size_t i = 0; stream != NULL && i < ireko_stream_vcpus(stream); i++)
+        g_array_append_vals(vcpus, ireko_stream_vcpu(stream, i), 1);
+    return vcpus;
+}
+
+IrekoFindings *
+ireko_within_find(const IrekoCapture *capture, const IrekoMemory *whole)
+{
+    g_autoptr(GArray) vcpus = vcpus_of(capture->stream);
+    return ireko_find(whole, &capture->map, (const IrekoVcpu *)(const void *)vcpus->data,
+                      vcpus->len);
 }
 
 /* ---- which guest it is ---- */

@@ -33,6 +33,11 @@ typedef struct {
     const char *kinds[IREKO_CHAIN_NESTED_MAX]; /* "npt", "ept" */
 } IrekoAround;
 
+/* Looks through WHOLE, all of the memory of CAPTURE, for control blocks, by what its vCPUs run where
+ * its state was taken. Free with ireko_findings_free. */
+IrekoFindings *
+ireko_within_find(const IrekoCapture *capture, const IrekoMemory *whole);
+
 /* The guest that the machine NODE, at level 2 or deeper, is; in RET_EVIDENCE how that is known,
  * free with g_free. False with IREKO_ERROR_STATE where none can be told to be it. */
 bool
