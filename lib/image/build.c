@@ -31,7 +31,6 @@
 #include "image/tree.h"
 
 #define RECIPE        "4" /* counts changes of what a base takes from its packages */
-#define PROGRAM_MAX   ((size_t)256 << 20)
 #define MODULE_MAX    ((size_t)64 << 20)
 #define LOCK_POLL_MS  100
 #define PROGRAM_PLACE "usr/bin/ireko"
@@ -57,7 +56,8 @@ extern const unsigned char ireko_guest_init_end[];
 typedef struct {
     const IrekoImageBuild *build;
     char *store, *base, *hash; /* base: a name in the store */
-    char *program;             /* its bytes */
+    GMappedFile *file;         /* nobody writes into a program that runs */
+    const char *program;       /* its bytes */
     size_t program_len;
 } Job;
 
@@ -67,7 +67,7 @@ job_clear(Job *job)
     g_free(job->store);
     g_free(job->base);
     g_free(job->hash);
-    g_free(job->program);
+    g_clear_pointer(&job->file, g_mapped_file_unref);
 }
 
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(Job, job_clear)
@@ -419,6 +419,23 @@ say_plan(const Job *job)
     return true;
 }
 
+static bool
+open_program(Job *job, GError **error)
+{
+    const char *path = job->build->program;
+    IREKO_AUTOFD fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        ireko_error_from_errno(error, errno, "cannot open '%s'", path);
+        return false;
+    }
+    job->file = g_mapped_file_new_from_fd(fd, FALSE, NULL);
+    job->program_len = job->file != NULL ? g_mapped_file_get_length(job->file) : 0;
+    job->program = job->program_len > 0 ? g_mapped_file_get_contents(job->file) : NULL;
+    if (job->program == NULL)
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_IO, "cannot read '%s', this program", path);
+    return job->program != NULL;
+}
+
 bool
 ireko_image_build(const IrekoImageBuild *build, GError **error)
 {
@@ -427,8 +444,7 @@ ireko_image_build(const IrekoImageBuild *build, GError **error)
         own.progress = tell_nobody;
 
     g_auto(Job) job = {.build = &own, .store = g_build_filename(build->home, "images", NULL)};
-    job.program = ireko_file_read(AT_FDCWD, build->program, PROGRAM_MAX, &job.program_len, error);
-    if (job.program == NULL)
+    if (!open_program(&job, error))
         return false;
     hash_inputs(&job);
     if (!build->fresh && is_current(&job))

@@ -68,6 +68,11 @@ ireko_layer_prepare(const IrekoLayer *layer,
 void
 ireko_start_clear(IrekoStart *start);
 
+/* Has a machine that boots told how fast the clock of this host counts. That takes 20 ms from this
+ * program's start on: one that goes on from where it was knows it. */
+void
+ireko_start_clock(IrekoStart *start, const IrekoLayer *layer);
+
 /* Plugs the cards of NODE in; ireko_layer_prepare with a folder does it too. */
 bool
 ireko_start_plug(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error);

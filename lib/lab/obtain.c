@@ -18,6 +18,7 @@ boot_vm(IrekoTask *task, GError **error)
     ireko_began_forget(task->folder);
     if (!ireko_layer_prepare(layer, task->node, task->folder, &start, error))
         return NULL;
+    ireko_start_clock(&start, layer);
     task->began_us = g_get_monotonic_time();
     ireko_task_settle(task, IREKO_STATE_STARTING, NULL);
     IrekoVm *vm =

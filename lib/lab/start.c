@@ -88,8 +88,7 @@ find_image(const IrekoLayer *layer, const char *name, GError **error)
     return image;
 }
 
-/* What a machine that runs under TCG is told besides. Its clock the kernel gets wrong on a busy
- * host (host/tsc.c); on KVM, kvmclock tells it. And now and then QEMU loses the mark that an
+/* What a machine that runs under TCG is told besides. Now and then QEMU loses the mark that an
  * interrupt is pending (docs/design/boot.md): the machine then sleeps until another device
  * interrupts it, so one does WAKES_HZ times a second. */
 static char *
@@ -97,9 +96,22 @@ tcg_parameters(const IrekoLayer *layer)
 {
     if (layer->accel != IREKO_ACCEL_TCG)
         return g_strdup("");
+    return g_strdup_printf(" highres=off ireko.wakes=%d", WAKES_HZ);
+}
+
+/* Under TCG the kernel gets its clock wrong on a busy host (host/tsc.c); on KVM, kvmclock tells it.
+ */
+void
+ireko_start_clock(IrekoStart *start, const IrekoLayer *layer)
+{
+    if (start->cmdline == NULL || layer->accel != IREKO_ACCEL_TCG)
+        return;
     unsigned khz = ireko_tsc_khz();
-    g_autofree char *clock = khz > 0 ? g_strdup_printf(" tsc_early_khz=%u", khz) : g_strdup("");
-    return g_strdup_printf("%s highres=off ireko.wakes=%d", clock, WAKES_HZ);
+    if (khz == 0)
+        return;
+    char *with = g_strdup_printf("%s tsc_early_khz=%u", start->cmdline, khz);
+    g_free(start->cmdline);
+    start->boot.cmdline = start->cmdline = with;
 }
 
 static bool

@@ -530,6 +530,7 @@ plan_node(void *data, const IrekoNode *node)
     IrekoStart start = {0};
     g_auto(GStrv) argv = NULL;
     if (ireko_layer_prepare(plan->layer, node, NULL, &start, plan->error)) {
+        ireko_start_clock(&start, plan->layer);
         argv = ireko_engine_plan(plan->layer->engine, &start.spec, plan->error);
         ireko_start_clear(&start);
     }

@@ -17,7 +17,6 @@
 #define WAIT_MS        100
 #define STARTS_PER_CPU 2 /* one waits for its process while another runs */
 #define TURN_US        (50 * G_TIME_SPAN_MILLISECOND)
-#define PROGRAM_MAX    ((size_t)256 << 20) /* bytes of this ireko */
 
 /* What a clone has of its own: QEMU, the code that TCG made of its guests, the pages that they
  * write while they idle; and how much of its memory a host has touched that has booted. As
@@ -124,9 +123,9 @@ ireko_template_key(const IrekoNode *node, const IrekoTemplateHost *host)
 static char *
 hash_program(const char *program)
 {
-    size_t len = 0;
-    g_autofree char *bytes =
-        program != NULL ? ireko_file_read(AT_FDCWD, program, PROGRAM_MAX, &len, NULL) : NULL;
+    g_autoptr(GMappedFile) file = program != NULL ? g_mapped_file_new(program, FALSE, NULL) : NULL;
+    const char *bytes = file != NULL ? g_mapped_file_get_contents(file) : NULL;
+    size_t len = bytes != NULL ? g_mapped_file_get_length(file) : 0;
     XXH128_hash_t hash = XXH3_128bits(bytes != NULL ? bytes : "", len);
     return g_strdup_printf("%016llx%016llx", (unsigned long long)hash.high64,
                            (unsigned long long)hash.low64);
