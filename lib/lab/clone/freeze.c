@@ -25,9 +25,10 @@
 #include "xray/stream.h"
 
 /* What TCG keeps of translated code is each clone's own, and a third of what it has for itself:
- * where there are many, they have no more than they use to come up, some 28,000 blocks of 330 bytes
- * for a host with one guest, twice that where this has one in its turn. With less, 8 MiB, QEMU 7.2
- * translates again and again: 32 such hosts took 10.5 s instead of 7.5. */
+ * where there are many, they have no more than they use to come up and what follows it. That was
+ * some 28,000 blocks of 330 bytes for a host with one guest, and twice as many where this has one
+ * in its turn; with less, 8 MiB, QEMU 7.2 translated again and again: 32 such hosts took 10.5 s
+ * instead of 7.5. */
 #define JIT_MIB  10 /* for each machine inside */
 #define JIT_FROM 8  /* clones */
 
