@@ -67,7 +67,7 @@ def saved_files(place):
         ((noise, "--ram", place.path("none")), ("none", "No such file")),
         ((noise, "--ram", small), ("small", "a page or more")),
         ((noise, "--ram", place.folder), ("no memory of a machine",)),
-        ((noise, "--ram", ram, "--exits"), ("ask one that runs",)),
+        ((noise, "--ram", ram, "--exits"), ("ask a machine that runs",)),
     ]:
         done = place.ireko("see", *words, expect=None)
         assert done.returncode in (1, 2), done
