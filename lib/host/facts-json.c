@@ -94,7 +94,7 @@ word_or_null(IrekoJsonReader *reader, const char *key)
 {
     char *word = ireko_json_text_or_null(reader, key, WORD_MAX);
     if (word == NULL ||
-        (*word != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyz-")] == '\0'))
+        (*word != '\0' && word[strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0'))
         return word;
     ireko_json_reader_fail(reader, key, "a word");
     g_free(word);

@@ -594,6 +594,23 @@ test_json_there_and_back_is_the_same(void)
     root_clear(&root);
 }
 
+/* Every kind that there is says so in letters and hyphens, but for one. */
+static void
+test_a_kind_with_digits_is_read_back(void)
+{
+    const File files[] = {{"proc/cpuinfo", "vendor_id : PowerVM Lx86\n"}};
+    Root root = root_new(files, G_N_ELEMENTS(files));
+    g_autoptr(IrekoFacts) facts = read_root(&root, NULL, true);
+    g_assert_cmpstr(facts->above, ==, "powervm-lx86");
+    json_t *object = ireko_facts_to_json(facts);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(IrekoFacts) again = ireko_facts_from_json(object, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(again->above, ==, facts->above);
+    json_decref(object);
+    root_clear(&root);
+}
+
 /* One field of good facts is replaced; PATH's segments are split at '/', numbers index lists. */
 #define FIFTY "naa.5000c29123456789naa.5000c29123456789naa.5000c2"
 
@@ -731,6 +748,7 @@ main(int argc, char **argv)
     g_test_add_func("/host/a-recorded-machine-whole", test_a_recorded_machine_is_read_whole);
     g_test_add_func("/host/nonsense-is-unknown", test_nonsense_in_files_is_unknown);
     g_test_add_func("/host/no-proc-is-an-error", test_a_root_without_proc_is_an_error);
+    g_test_add_func("/host/a-kind-with-digits-is-read-back", test_a_kind_with_digits_is_read_back);
     g_test_add_func("/host/json-there-and-back", test_json_there_and_back_is_the_same);
     g_test_add_func("/host/a-liar-is-refused", test_facts_from_a_liar_are_refused);
     g_test_add_func("/host/a-liar-cannot-drive-the-terminal",
