@@ -35,6 +35,7 @@ def lab_with(place, fault, level):
 
 
 CHECK_SECONDS = 30  # what check may take in all
+CHECK_TRIES = 3  # nobody waits for long here, and a machine that is busy may take longer
 BAD = ["bad", "bad/badinner", "bad/badinner/badleaf"]
 GOOD = ["before", "before/inner", "before/inner/leaf", "behind", "behind/inner", "behind/inner/leaf"]
 
@@ -76,22 +77,31 @@ def test_fault(place, fault, state, message, broken, goes_on):
         place.assert_nothing_left()
 
 
+def checked(place, fault, level):
+    """The layers that check tells of, by their paths."""
+    place.nest("up", lab_with(place, fault, level), expect=None)
+    began = time.monotonic()
+    found = json.loads(place.ireko("check", "--json", expect=None).stdout)
+    assert time.monotonic() - began < CHECK_SECONDS
+    place.ireko("down", "mixed")
+    place.assert_nothing_left()
+    return {layer["path"]: layer for layer in found["layers"]}
+
+
 def test_check(place, fault, *_):
     """check names a layer that does not answer, in time, and has what all others say."""
     for level in (1, 2, 3):
-        place.nest("up", lab_with(place, fault, level), expect=None)
-        began = time.monotonic()
-        found = json.loads(place.ireko("check", "--json", expect=None).stdout)
-        assert time.monotonic() - began < CHECK_SECONDS
-        layers = {layer["path"]: layer for layer in found["layers"]}
         running = {path for path in GOOD + BAD[:level]
                    if path != BAD[level - 1] or not fault.startswith("die")}
+        for left in reversed(range(CHECK_TRIES)):
+            layers = checked(place, fault, level)
+            if set(layers) == running or left == 0:
+                break
+            print(f"# level {level} again, since not in time: {set(layers) ^ running}", flush=True)
         assert set(layers) == running, (level, set(layers) ^ running)
         for path, layer in layers.items():
             silent = path == BAD[level - 1]
             assert (layer["verdict"] is None) == (layer["message"] is not None) == silent, layer
-        place.ireko("down", "mixed")
-        place.assert_nothing_left()
 
 
 def test_check_of_a_liar(place):
