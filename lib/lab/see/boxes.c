@@ -149,11 +149,9 @@ GPtrArray *
 ireko_see_map(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    bool begun = order->path != NULL
-                     ? ireko_capture_begin(&capture, home, order->path, error)
-                     : ireko_capture_open(&capture, order->state, order->ram, error);
     IrekoMemory memory;
-    if (!begun || !ireko_capture_scan(&capture, &memory, error))
+    if (!ireko_capture_order(&capture, home, order, error) ||
+        !ireko_capture_scan(&capture, &memory, error))
         return NULL;
     g_autoptr(IrekoFindings) findings = ireko_within_find(&capture, &memory);
     g_autoptr(GPtrArray) list = g_ptr_array_new_with_free_func(free_box);

@@ -162,8 +162,8 @@ find_beginning(IrekoCapture *capture)
     capture->began = state != NULL ? open_state(state, NULL) : NULL;
 }
 
-bool
-ireko_capture_begin(IrekoCapture *capture, const IrekoHome *home, const char *where, GError **error)
+static bool
+begin(IrekoCapture *capture, const IrekoHome *home, const char *where, GError **error)
 {
     if (!ireko_capture_find(capture, home, where, error) ||
         !ireko_vm_open_ram(capture->vm, &capture->files, error) || !open_memory(capture, error))
@@ -453,4 +453,14 @@ ireko_capture_open(IrekoCapture *capture, const char *state, const char *ram, GE
     if (bytes != NULL && capture->stream == NULL)
         g_prefix_error(error, "%s: ", state);
     return bytes == NULL || capture->stream != NULL;
+}
+
+bool
+ireko_capture_order(IrekoCapture *capture,
+                    const IrekoHome *home,
+                    const IrekoSeeOrder *order,
+                    GError **error)
+{
+    return order->path != NULL ? begin(capture, home, order->path, error)
+                               : ireko_capture_open(capture, order->state, order->ram, error);
 }

@@ -2,7 +2,7 @@
  * state at one moment. Private to lib/lab. */
 #pragma once
 
-#include <ireko/lab.h>
+#include <ireko/see.h>
 
 #include "base/fd.h"
 #include "engine/engine.h"
@@ -41,24 +41,26 @@ typedef struct {
 bool
 ireko_capture_find(IrekoCapture *capture, const IrekoHome *home, const char *where, GError **error);
 
-/* The same, and opens the memory of the outermost one. CAPTURE stays where it is from here on. */
-bool
-ireko_capture_begin(IrekoCapture *capture,
-                    const IrekoHome *home,
-                    const char *where,
-                    GError **error);
-
 /* A machine that was saved: STATE (NULL: none) and RAM are files. */
 bool
 ireko_capture_open(IrekoCapture *capture, const char *state, const char *ram, GError **error);
+
+/* Opens what ORDER names: a machine that was saved, or the one that runs outermost around its PATH:
+ * IREKO_ERROR_UNSUPPORTED where its memory is in no file. CAPTURE stays where it is from here on.
+ */
+bool
+ireko_capture_order(IrekoCapture *capture,
+                    const IrekoHome *home,
+                    const IrekoSeeOrder *order,
+                    GError **error);
 
 /* Whether its state is there, or can be taken: of a clone whose beginning is gone it cannot, of a
  * saved machine it may not have been saved. */
 bool
 ireko_capture_has_state(const IrekoCapture *capture);
 
-/* Takes the state. The machine stands still while QEMU writes it and while LOOK(DATA) (NULL: nobody)
- * looks at it: then state and memory are of one moment. */
+/* Takes the state. The machine stands still while QEMU writes it and while LOOK(DATA) (NULL:
+ * nobody) looks at it: then state and memory are of one moment. */
 bool
 ireko_capture_take(IrekoCapture *capture,
                    bool (*look)(void *data, GError **error),

@@ -141,10 +141,7 @@ IrekoSeeFound *
 ireko_see_find(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    bool begun = order->path != NULL
-                     ? ireko_capture_begin(&capture, home, order->path, error)
-                     : ireko_capture_open(&capture, order->state, order->ram, error);
-    if (!begun)
+    if (!ireko_capture_order(&capture, home, order, error))
         return NULL;
     /* Without its state, too, all is found; only who runs it just now is not known. */
     if (ireko_capture_has_state(&capture) && !ireko_capture_take(&capture, NULL, NULL, error))

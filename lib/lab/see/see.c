@@ -301,10 +301,7 @@ IrekoSeen *
 ireko_see(const IrekoHome *home, const IrekoSeeOrder *order, GError **error)
 {
     g_auto(IrekoCapture) capture = IREKO_CAPTURE_NONE;
-    bool begun = order->path != NULL
-                     ? ireko_capture_begin(&capture, home, order->path, error)
-                     : ireko_capture_open(&capture, order->state, order->ram, error);
-    if (!begun)
+    if (!ireko_capture_order(&capture, home, order, error))
         return NULL;
     return capture.vm != NULL && order->no_pause ? look_twice(&capture, order, error)
                                                  : look_once(&capture, order, error);
