@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 
-from harness import IREKO, TOP, Skip, main, one_error, read, write
+from harness import GONE_SECONDS, IREKO, TOP, Skip, kill, main, one_error, read, wait_for, write
 
 HOSTS = os.path.join(TOP, "tests", "hosts")
 LINKS = ["cpu", "firmware", "module", "nested", "device", "permission", "probe"]
@@ -128,6 +128,21 @@ def test_qemu_changes(place):
         assert not os.path.exists(asked), "it was asked again"
     write(os.path.join(place.home, "qemu.json"), '{"program": 7}')
     assert check(place)["qemu"]["tcg_svm"] is False, "a damaged answer was believed"
+
+
+def test_killed_while_qemu_is_asked(place):
+    """A QEMU that is asked what it can ends with who asks, however that ends."""
+    asked = place.path("asked")
+    program = write(place.path("qemu"), f"#!/bin/sh\n: >{asked}\nexec sleep 60\n")
+    os.chmod(program, 0o755)
+    place.env["IREKO_QEMU"] = program
+    process = place.begin("check")
+    wait_for(lambda: os.path.exists(asked))
+    child = int(read(f"/proc/{process.pid}/task/{process.pid}/children").split()[0])
+    watched = os.pidfd_open(child)
+    kill(process.pid)
+    assert select.select([watched], [], [], GONE_SECONDS)[0], "it runs on"
+    os.close(watched)
 
 
 def test_no_qemu(place):
@@ -361,6 +376,7 @@ def recorded_names():
 
 
 main([test_this_machine, test_software, *[(test_qemu, *row) for row in QEMUS], test_qemu_changes,
+      test_killed_while_qemu_is_asked,
       test_no_qemu, test_without_root,
       *[(test_recorded, name) for name in recorded_names()],
       test_dumps, test_record, test_nothing_there, test_explain, test_usage, test_terminal,

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -33,6 +34,14 @@ typedef struct {
     IrekoDeadline deadline;
 } Asked;
 
+/* A QEMU that nobody talks to any more runs on for ever. */
+static void
+die_with_parent(gpointer data)
+{
+    (void)data;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 static bool
 start(Asked *asked, const char *path, const char *accel, GError **error)
 {
@@ -48,8 +57,8 @@ start(Asked *asked, const char *path, const char *accel, GError **error)
         "-display", "none",     "-qmp", "stdio",  NULL};
     g_autoptr(GError) why = NULL;
     if (!g_spawn_async_with_fds(NULL, (char **)(uintptr_t)argv, NULL,
-                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL, NULL, NULL,
-                                &asked->pid, theirs, theirs, -1, &why)) {
+                                G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_STDERR_TO_DEV_NULL,
+                                die_with_parent, NULL, &asked->pid, theirs, theirs, -1, &why)) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_IO, "cannot start '%s': %s", path,
                     why->message);
         return false;
