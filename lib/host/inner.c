@@ -61,6 +61,14 @@ ireko_inner_silent(const char *path, const char *message)
     return inner;
 }
 
+IrekoInner *
+ireko_inner_asked(const char *path)
+{
+    IrekoInner *inner = inner_new(path);
+    inner->asked = true;
+    return inner;
+}
+
 /* The first broken link of the check. */
 static void
 take_link(IrekoInner *inner, const json_t *links)
@@ -100,7 +108,7 @@ take_check(IrekoInner *inner, GError **error)
 static bool
 keep_check(IrekoInner *inner, const json_t *check, GError **error)
 {
-    static const char *const not_its_own[] = {"lab", "path", "level", "message", "layers"};
+    static const char *const not_its_own[] = {"lab", "path", "level", "asked", "message", "layers"};
     inner->check = ireko_json_safe(check, CHECK_DEPTH);
     for (size_t i = 0; i < G_N_ELEMENTS(not_its_own); i++)
         (void)json_object_del(inner->check, not_its_own[i]);
@@ -135,6 +143,8 @@ ireko_inner_from_json(const json_t *object, GError **error)
         return NULL;
     if (message != NULL)
         return ireko_inner_silent(path, message);
+    if (json_is_true(json_object_get(object, "asked")))
+        return ireko_inner_asked(path);
     g_autoptr(IrekoInner) inner = inner_new(path);
     return keep_check(inner, object, error) ? g_steal_pointer(&inner) : NULL;
 }
@@ -144,6 +154,8 @@ ireko_inner_to_json(const IrekoInner *inner)
 {
     json_t *object = json_pack("{s:s*, s:s, s:i, s:s?}", "lab", inner->lab, "path", inner->path,
                                "level", (int)inner->level, "message", inner->message);
+    if (inner->asked)
+        (void)json_object_set_new(object, "asked", json_true());
     if (inner->check != NULL)
         (void)json_object_update(object, inner->check);
     else

@@ -5,6 +5,10 @@
  *     {"path":P, "level":N, "message":null, ...the layer's own ireko.check/1}
  *     {"path":P, "level":N, "message":"why it did not answer", "verdict":null}
  *
+ * and, only among agents, that it is asked and will be told of:
+ *
+ *     {"path":P, "level":N, "asked":true, "message":null, "verdict":null}
+ *
  * The layer is not trusted: what is kept of its words is safe to print and of bounded size. */
 #pragma once
 
@@ -18,6 +22,7 @@ typedef struct {
     char *lab; /* of its outermost machine; NULL inside a layer, where nobody knows */
     char *path;
     unsigned level;
+    bool asked;     /* nothing is known of it yet: all below is nothing */
     char *message;  /* why nothing is known of it; NULL where it answered */
     json_t *check;  /* what it said: ireko.check/1; NULL where it did not answer */
     char *word;     /* its verdict ... */
@@ -30,6 +35,10 @@ typedef struct {
 /* The layer PATH, which said nothing of itself: MESSAGE says why. */
 IrekoInner *
 ireko_inner_silent(const char *path, const char *message);
+
+/* The layer PATH, of which nothing is known yet. */
+IrekoInner *
+ireko_inner_asked(const char *path);
 
 /* The layer PATH that judged itself so. */
 IrekoInner *

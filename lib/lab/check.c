@@ -91,6 +91,10 @@ static void
 take_inner(void *data, IrekoInner *inner)
 {
     const Group *group = data;
+    if (inner->asked) {
+        ireko_inner_free(inner);
+        return;
+    }
     inner->lab = g_strdup(group->lab);
     g_mutex_lock(&group->report->lock);
     ireko_verdict_add_inner(group->report->verdict, inner);
@@ -117,7 +121,7 @@ ask_group(void *data)
         .engine = ireko_engine_chosen(),
         .folder = group->folder,
         .path = group->path,
-        .within_ms = (int64_t)(ireko_patience_seconds(INSIDE_SECONDS, 1) * 1000),
+        .until = ireko_patience(INSIDE_SECONDS, 1),
         .cancel_fd = group->report->cancel_fd,
         .has_agent = has_agent,
         .take = take_inner,

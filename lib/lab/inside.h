@@ -9,19 +9,20 @@ G_BEGIN_DECLS
 
 typedef struct {
     const IrekoEngine *engine;
-    const char *folder; /* where the machines have their folders */
-    const char *path;   /* of this layer; "" on L0 */
-    int64_t within_ms;  /* for all of it, however deep */
+    const char *folder;  /* where the machines have their folders */
+    const char *path;    /* of this layer; "" on L0 */
+    IrekoDeadline until; /* for all of it, however deep */
     int cancel_fd;
     /* Whether the machine NAME has an agent. NULL: each has. */
     bool (*has_agent)(void *data, const char *name);
-    /* Takes what one layer says, at any depth, or why it says nothing; from any thread. INNER is
-     * its own from here. */
+    /* Takes what one layer says, at any depth, or why it says nothing, and before that that it is
+     * asked; from any thread. INNER is its own from here. */
     void (*take)(void *data, IrekoInner *inner);
     void *data;
 } IrekoInside;
 
-/* Asks every machine that runs in the folder; returns when each has answered or cannot. */
+/* Asks every machine that runs in the folder; returns when each has answered or cannot. Each layer
+ * that was said to be asked is told of after that, once. */
 void
 ireko_inside_ask(const IrekoInside *inside);
 

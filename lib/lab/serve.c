@@ -121,6 +121,14 @@ send_layer(void *data, IrekoInner *inner)
     outlet->emit(outlet->data, ireko_inner_to_json(owned));
 }
 
+static void *
+ask_inside(void *data)
+{
+    ireko_inside_ask(data);
+    return NULL;
+}
+
+/* The layers inside are asked while this one looks at itself, which takes time that is theirs. */
 static bool
 check_layers(void *data,
              int64_t within_ms,
@@ -130,23 +138,23 @@ check_layers(void *data,
              GError **error)
 {
     const IrekoServer *server = data;
-    const IrekoCheckOrder order = {.cache = server->folder};
-    g_autoptr(IrekoVerdict) verdict = ireko_check(&order, error);
-    if (verdict == NULL)
-        return false;
     Outlet outlet = {.emit = emit, .data = emit_data};
-    send_layer(&outlet, ireko_inner_of(path_of(server), verdict));
-    const IrekoInside inside = {
+    IrekoInside inside = {
         .engine = ireko_engine_chosen(),
         .folder = server->folder,
         .path = path_of(server),
-        .within_ms = within_ms,
+        .until = ireko_deadline_in_ms(within_ms),
         .cancel_fd = cancel_fd,
         .take = send_layer,
         .data = &outlet,
     };
-    ireko_inside_ask(&inside);
-    return true;
+    GThread *asking = g_thread_new("inside", ask_inside, &inside);
+    const IrekoCheckOrder order = {.cache = server->folder};
+    g_autoptr(IrekoVerdict) verdict = ireko_check(&order, error);
+    if (verdict != NULL)
+        send_layer(&outlet, ireko_inner_of(inside.path, verdict));
+    (void)g_thread_join(asking);
+    return verdict != NULL;
 }
 
 static void

@@ -26,6 +26,7 @@
 #include "base/file.h"
 #include "engine/process.h"
 #include "fake-net.h"
+#include "lab/inside.h"
 #include "lab/serve.h"
 #include "machine/machine.h"
 
@@ -159,6 +160,26 @@ lie_in_check(void *data,
     for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
         emit(emit_data, json_pack("{s:s,s:s}", "path", paths[i], "verdict", "hardware"));
     return true;
+}
+
+/* Says who it is and whom it asks, and ends. */
+static bool
+die_in_check(void *data,
+             int64_t within_ms,
+             int cancel_fd,
+             void (*emit)(void *emit_data, json_t *layer),
+             void *emit_data,
+             GError **error)
+{
+    (void)within_ms, (void)cancel_fd, (void)error;
+    const IrekoServer *server = data;
+    g_auto(GStrv) guests = ireko_inside_alive(ireko_engine_chosen(), server->folder);
+    emit(emit_data, json_pack("{s:s,s:s}", "path", server->path, "verdict", "hardware"));
+    for (size_t i = 0; guests[i] != NULL; i++) {
+        g_autofree char *path = g_strconcat(server->path, "/", guests[i], NULL);
+        emit(emit_data, json_pack("{s:s,s:b}", "path", path, "asked", 1));
+    }
+    _exit(1);
 }
 
 /* Runs what it is told, and remembers it: that is its state. */
@@ -539,5 +560,7 @@ main(int argc, char **argv)
         (void)!pwrite(IREKO_PROCESS_FD_RAM, MARK, sizeof MARK, 0);
     if (misbehaves("lies-in-check"))
         guest.handlers.check = lie_in_check;
+    if (misbehaves("dies-in-check"))
+        guest.handlers.check = die_in_check;
     serve_for_ever(outer_fd); /* SIGTERM and SIGUSR1 end it by themselves */
 }

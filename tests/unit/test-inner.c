@@ -105,6 +105,26 @@ test_what_is_passed_on_is_the_same(void)
 }
 
 static void
+test_a_layer_that_is_asked_says_nothing_yet(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(IrekoInner) inner = take("{\"path\":\"a/b\",\"asked\":true," CHECK "}", &error);
+    g_assert_no_error(error);
+    g_assert_true(inner->asked);
+    g_assert_null(inner->word);
+    json_t *object = ireko_inner_to_json(inner);
+    g_autofree char *text = json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(object);
+    g_assert_cmpstr(text, ==,
+                    "{\"asked\":true,\"level\":2,\"message\":null,\"path\":\"a/b\","
+                    "\"verdict\":null}");
+    g_autoptr(IrekoInner) told = take("{\"path\":\"a/b\",\"asked\":false," CHECK "}", &error);
+    g_assert_no_error(error);
+    g_assert_false(told->asked);
+    g_assert_cmpstr(told->word, ==, "hardware");
+}
+
+static void
 test_a_layer_too_long_is_refused(void)
 {
     g_autofree char *filler = g_strnfill(256 << 10, 'x');
@@ -182,6 +202,8 @@ main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/inner/a-layer-is-taken-or-refused", test_a_layer_is_taken_or_refused);
     g_test_add_func("/inner/what-is-passed-on-is-the-same", test_what_is_passed_on_is_the_same);
+    g_test_add_func("/inner/a-layer-that-is-asked-says-nothing-yet",
+                    test_a_layer_that_is_asked_says_nothing_yet);
     g_test_add_func("/inner/a-layer-too-long-is-refused", test_a_layer_too_long_is_refused);
     g_test_add_func("/inner/layers-stand-as-in-the-tree", test_layers_stand_as_in_the_tree);
     g_test_add_func("/inner/a-lab-is-named-where-there-are-two",
