@@ -341,6 +341,13 @@ ireko_vm_check_freeze(IrekoVm *vm, IrekoDeadline deadline, GError **error)
 }
 
 bool
+ireko_vm_halt(IrekoVm *vm, IrekoDeadline deadline, GError **error)
+{
+    int control_fd = connect_to_freeze(vm, error);
+    return control_fd >= 0 && vm->engine->halt(control_fd, deadline, error);
+}
+
+bool
 ireko_vm_unfreeze(IrekoVm *vm, IrekoDeadline deadline, GError **error)
 {
     int control_fd = connect_to_freeze(vm, error);

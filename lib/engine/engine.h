@@ -199,6 +199,11 @@ ireko_vm_check_freeze(IrekoVm *vm, IrekoDeadline deadline, GError **error);
 bool
 ireko_vm_is_freezing(IrekoVm *vm);
 
+/* Stops it: it stands still until ireko_vm_unfreeze. IREKO_ERROR_UNSUPPORTED where its engine cannot.
+ */
+bool
+ireko_vm_halt(IrekoVm *vm, IrekoDeadline deadline, GError **error);
+
 /* Lets it run, where it stands still. */
 bool
 ireko_vm_unfreeze(IrekoVm *vm, IrekoDeadline deadline, GError **error);

@@ -36,9 +36,10 @@ struct IrekoEngine {
                    IrekoDeadline deadline,
                    GError **error);
 
-    /* As ireko_vm_check_freeze and ireko_vm_unfreeze, over CONTROL_FD, which they own; there where
-     * FREEZE is. */
+    /* As ireko_vm_check_freeze, ireko_vm_halt and ireko_vm_unfreeze, over CONTROL_FD, which they
+     * own; there where FREEZE is. */
     bool (*check_freeze)(int control_fd, IrekoDeadline deadline, GError **error);
+    bool (*halt)(int control_fd, IrekoDeadline deadline, GError **error);
     bool (*unfreeze)(int control_fd, IrekoDeadline deadline, GError **error);
 
     /* Where the process NUMBER has the machine's memory, as ireko_vm_open_ram; NULL: nowhere. */

@@ -183,6 +183,15 @@ check_freeze(int control_fd, IrekoDeadline deadline, GError **error)
 }
 
 static bool
+halt(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
+    g_autoptr(json_t) state =
+        channel != NULL ? ask_state(channel, "freeze\n", deadline, error) : NULL;
+    return state != NULL;
+}
+
+static bool
 unfreeze(int control_fd, IrekoDeadline deadline, GError **error)
 {
     g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
@@ -227,6 +236,7 @@ const IrekoEngine ireko_engine_fake = {
     .relink = relink,
     .freeze = freeze,
     .check_freeze = check_freeze,
+    .halt = halt,
     .unfreeze = unfreeze,
     .open_ram = open_ram,
     .press_power = press_power,

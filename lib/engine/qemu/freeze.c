@@ -269,6 +269,13 @@ ireko_qemu_check_freeze(int control_fd, IrekoDeadline deadline, GError **error)
     return qmp != NULL && check_blockers(qmp, deadline, error);
 }
 
+bool
+ireko_qemu_halt(int control_fd, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoQmp) qmp = ireko_qmp_open(control_fd, -1, deadline, error);
+    return qmp != NULL && stop(qmp, deadline, error);
+}
+
 /* A migration that goes on when nobody waits for it any more is ended first: until then QEMU
  * refuses to go on. */
 bool

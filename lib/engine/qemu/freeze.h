@@ -19,6 +19,9 @@ bool
 ireko_qemu_check_freeze(int control_fd, IrekoDeadline deadline, GError **error);
 
 bool
+ireko_qemu_halt(int control_fd, IrekoDeadline deadline, GError **error);
+
+bool
 ireko_qemu_unfreeze(int control_fd, IrekoDeadline deadline, GError **error);
 
 bool

@@ -270,6 +270,7 @@ const IrekoEngine ireko_engine_qemu = {
     .await = await,
     .freeze = ireko_qemu_freeze,
     .check_freeze = ireko_qemu_check_freeze,
+    .halt = ireko_qemu_halt,
     .unfreeze = ireko_qemu_unfreeze,
     .open_ram = ireko_qemu_open_ram,
     .relink = ireko_qemu_relink,
