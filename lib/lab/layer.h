@@ -77,6 +77,14 @@ ireko_start_clock(IrekoStart *start, const IrekoLayer *layer);
 bool
 ireko_start_plug(IrekoStart *start, const IrekoLayer *layer, const IrekoNode *node, GError **error);
 
+/* What runs the machines of a layer of FACTS: as WANTED ("kvm", "tcg"), else (NULL) KVM where it
+ * works. IREKO_ERROR_UNSUPPORTED where KVM is wanted and does not. */
+bool
+ireko_layer_accel(const IrekoFacts *facts,
+                  const char *wanted,
+                  IrekoAccel *ret_accel,
+                  GError **error);
+
 /* The pace of a machine run under ACCEL by a layer whose own pace is OUTER. */
 unsigned
 ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level);

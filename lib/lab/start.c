@@ -28,6 +28,23 @@ ireko_engine_chosen(void)
                                                             : &ireko_engine_qemu;
 }
 
+bool
+ireko_layer_accel(const IrekoFacts *facts,
+                  const char *wanted,
+                  IrekoAccel *ret_accel,
+                  GError **error)
+{
+    bool usable = facts->kvm.usable;
+    bool kvm = wanted != NULL ? strcmp(wanted, "kvm") == 0 : usable;
+    *ret_accel = kvm ? IREKO_ACCEL_KVM : IREKO_ACCEL_TCG;
+    if (usable || !kvm)
+        return true;
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
+                "KVM does not work here (%s: %s): leave --accel away to run in software",
+                facts->kvm.cause, facts->kvm.evidence);
+    return false;
+}
+
 unsigned
 ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level)
 {

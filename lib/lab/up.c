@@ -178,20 +178,10 @@ nest_of(Work *work, int64_t began_us)
     return nest;
 }
 
-/* Decides on the accelerator: as asked, else KVM where it works. */
 static bool
 choose_accel(Work *work, const char *wanted, GError **error)
 {
-    bool usable = work->facts->kvm.usable;
-    if (g_strcmp0(wanted, "kvm") == 0 && !usable) {
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
-                    "KVM does not work here (%s: %s): leave --accel away to run in software",
-                    work->facts->kvm.cause, work->facts->kvm.evidence);
-        return false;
-    }
-    bool kvm = wanted != NULL ? strcmp(wanted, "kvm") == 0 : usable;
-    work->accel = kvm ? IREKO_ACCEL_KVM : IREKO_ACCEL_TCG;
-    return true;
+    return ireko_layer_accel(work->facts, wanted, &work->accel, error);
 }
 
 static void
