@@ -78,6 +78,10 @@ cmd_switch(int argc, char **argv, GError **error);
 char *
 cli_lab_name(const IrekoHome *home, const char *where, GError **error);
 
+/* cmd-down.c: says where spares stand ready, for LAB or (NULL) any, on standard error. */
+void
+cli_print_spares(const IrekoHome *home, const char *lab);
+
 /* A step of a command, as IrekoLabRun.progress, on a line of standard error. */
 void
 cli_print_step(void *data, const char *step, unsigned done, unsigned total);

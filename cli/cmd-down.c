@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <ireko/snapshot.h>
+#include <ireko/template.h>
 
 #include "cli.h"
 
@@ -11,6 +12,16 @@ cli_print_step(void *data, const char *step, unsigned done, unsigned total)
 {
     (void)data, (void)done, (void)total;
     (void)fprintf(stderr, "%s\n", step);
+}
+
+void
+cli_print_spares(const IrekoHome *home, const char *lab)
+{
+    unsigned count = ireko_template_spares(home, lab);
+    if (count > 0)
+        (void)fprintf(stderr, "%u spare%s stand%s ready: 'ireko template cool %s' ends %s\n", count,
+                      count == 1 ? "" : "s", count == 1 ? "s" : "", lab != NULL ? lab : "--all",
+                      count == 1 ? "it" : "them");
 }
 
 char *
@@ -57,5 +68,6 @@ cmd_down(int argc, char **argv, GError **error)
         (void)fprintf(stderr, "removed its snapshot %s\n",
                       ((const IrekoSnapshot *)snapshots->pdata[i])->name);
     (void)fprintf(stderr, "%s is gone\n", name);
+    cli_print_spares(home, name);
     return EXIT_DONE;
 }

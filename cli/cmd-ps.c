@@ -101,5 +101,7 @@ cmd_ps(int argc, char **argv, GError **error)
         for (unsigned k = 0; k < nest->reports->len; k++)
             print_line(nest, nest->reports->pdata[k]);
     }
+    if (argc == 1)
+        cli_print_spares(home, NULL);
     return all ? EXIT_DONE : EXIT_NO;
 }

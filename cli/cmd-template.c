@@ -1,4 +1,4 @@
-/* cli/cmd-template.c - ireko template list|remove. */
+/* cli/cmd-template.c - ireko template: listed, removed; the rest is in cmd-template-warm.c. */
 #include <jansson.h>
 #include <libsmartcols.h>
 #include <stdio.h>
@@ -7,10 +7,9 @@
 #include <ireko/template.h>
 #include <ireko/text.h>
 
-#include "cli.h"
+#include "template.h"
 
-#define KEYS_MAX  1000 /* that remove takes at a time */
-#define KEY_SHOWN 12   /* digits of a key: enough to tell them apart */
+#define KEY_SHOWN 12 /* digits of a key: enough to tell them apart */
 
 static void
 print_json(const GPtrArray *templates)
@@ -20,12 +19,12 @@ print_json(const GPtrArray *templates)
     for (unsigned i = 0; i < templates->len; i++) {
         const IrekoTemplate *t = templates->pdata[i];
         sum += t->bytes;
-        json_array_append_new(list,
-                              json_pack("{s:s,s:s?,s:s?,s:s?,s:s?,s:i,s:I,s:I,s:b,s:s?}", "key",
-                                        t->key, "lab", t->lab, "name", t->name, "file", t->file,
-                                        "accel", t->accel, "machines", (int)t->machines, "bytes",
-                                        (json_int_t)t->bytes, "used", (json_int_t)t->used_unix,
-                                        "in_use", (int)t->in_use, "damage", t->damage));
+        json_array_append_new(
+            list, json_pack("{s:s,s:s?,s:s?,s:s?,s:s?,s:i,s:I,s:I,s:b,s:i,s:s?}", "key", t->key,
+                            "lab", t->lab, "name", t->name, "file", t->file, "accel", t->accel,
+                            "machines", (int)t->machines, "bytes", (json_int_t)t->bytes, "used",
+                            (json_int_t)t->used_unix, "in_use", (int)t->in_use, "spares",
+                            (int)t->spares, "damage", t->damage));
     }
     cli_print_json(json_pack("{s:s,s:I,s:I,s:o}", "schema", "ireko.templates/1", "bytes",
                              (json_int_t)sum, "limit_bytes", (json_int_t)ireko_template_limit(),
@@ -49,6 +48,7 @@ add_row(struct libscols_table *table, const IrekoTemplate *t)
     g_autoptr(GDateTime) used = g_date_time_new_from_unix_local(t->used_unix);
     g_autofree char *when = used != NULL ? g_date_time_format(used, "%F %T") : g_strdup("");
     g_autofree char *of = t->lab != NULL ? g_strdup_printf("%s:%s", t->lab, t->name) : NULL;
+    g_autofree char *ready = g_strdup_printf("in use, %u ready", t->spares);
     const char *cells[] = {key,
                            of != NULL ? of : "?",
                            machines,
@@ -56,6 +56,7 @@ add_row(struct libscols_table *table, const IrekoTemplate *t)
                            size,
                            when,
                            t->damage != NULL ? t->damage
+                           : t->spares > 0   ? ready
                            : t->in_use       ? "in use"
                                              : ""};
     for (size_t i = 0; i < G_N_ELEMENTS(cells); i++)
@@ -127,38 +128,77 @@ remove_all(const IrekoHome *home, bool dry_run)
     return status;
 }
 
-int
-cmd_template(int argc, char **argv, GError **error)
+/* Whether the words and OPTIONS behind VERB go with it. */
+static bool
+fits(const char *verb, int words, const TemplateOptions *options)
 {
-    gboolean all = FALSE, dry_run = FALSE, json = FALSE;
-    const GOptionEntry entries[] = {
-        {"all", 0, 0, G_OPTION_ARG_NONE, &all, "remove: every one that is not in use", NULL},
-        {"dry-run", 0, 0, G_OPTION_ARG_NONE, &dry_run, "remove: say what would go", NULL},
-        {"json", 0, 0, G_OPTION_ARG_NONE, &json, "list: as ireko.templates/1", NULL},
-        {NULL, 0, 0, 0, NULL, NULL, NULL},
-    };
-    int status = EXIT_USAGE;
-    if (!cli_parse(&argc, &argv, entries, (const int[]){1, 1 + KEYS_MAX}, &status, error))
-        return status;
-    g_autoptr(IrekoHome) home = ireko_home_new();
-    bool is_list = strcmp(argv[1], "list") == 0, is_remove = strcmp(argv[1], "remove") == 0;
-    bool fits = is_list     ? argc == 2 && !all && !dry_run
-                : is_remove ? (argc > 2) != (all != 0) && !json
-                            : false;
-    if (!fits) {
-        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
-                            "write 'template list [--json]' or 'template remove KEY... | --all "
-                            "[--dry-run]'");
-        return EXIT_USAGE;
-    }
-    if (is_list)
-        return list(home, json);
-    if (all)
-        return remove_all(home, dry_run);
-    for (int i = 2; i < argc; i++) {
-        g_autofree char *key = ireko_template_find(home, argv[i], error);
-        if (key == NULL || !remove_one(home, key, dry_run, error))
+    bool warms = options->count != 0 || options->accel != NULL;
+    if (strcmp(verb, "list") == 0)
+        return words == 0 && !options->all && !options->dry_run && !warms;
+    if (strcmp(verb, "warm") == 0)
+        return words == 1 && !options->all;
+    return (strcmp(verb, "remove") == 0 || strcmp(verb, "cool") == 0) &&
+           (words > 0) != (options->all != 0) && !options->json && !warms;
+}
+
+static int
+remove_some(const IrekoHome *home, char **starts, const TemplateOptions *options, GError **error)
+{
+    if (options->all)
+        return remove_all(home, options->dry_run);
+    for (; *starts != NULL; starts++) {
+        g_autofree char *key = ireko_template_find(home, *starts, error);
+        if (key == NULL || !remove_one(home, key, options->dry_run, error))
             return EXIT_NO;
     }
     return EXIT_DONE;
+}
+
+static int
+run(const char *verb, char **words, TemplateOptions *options, GError **error)
+{
+    g_autoptr(IrekoHome) home = ireko_home_new();
+    if (strcmp(verb, "list") == 0)
+        return list(home, options->json);
+    if (strcmp(verb, "remove") == 0)
+        return remove_some(home, words, options, error);
+    if (strcmp(verb, "cool") == 0)
+        return template_cool(home, words, options, error);
+    if (options->count == 0)
+        options->count = 1;
+    return cli_check_accel(&options->accel, error) ? template_warm(home, *words, options, error)
+                                                   : EXIT_USAGE;
+}
+
+int
+cmd_template(int argc, char **argv, GError **error)
+{
+    TemplateOptions options = {0};
+    const GOptionEntry entries[] = {
+        {"all", 0, 0, G_OPTION_ARG_NONE, &options.all,
+         "remove: every one not in use; cool: every lab's", NULL},
+        {"count", 0, 0, G_OPTION_ARG_INT, &options.count,
+         "warm: how many for each machine (1 to 64; 1)", "N"},
+        {"accel", 0, 0, G_OPTION_ARG_STRING, &options.accel, "warm: auto, kvm or tcg, as for up",
+         "WHICH"},
+        {"dry-run", 0, 0, G_OPTION_ARG_NONE, &options.dry_run, "say what would be done", NULL},
+        {"json", 0, 0, G_OPTION_ARG_NONE, &options.json,
+         "list: as ireko.templates/1; warm: as ireko.spares/1", NULL},
+        {NULL, 0, 0, 0, NULL, NULL, NULL},
+    };
+    int status = EXIT_USAGE;
+    if (!cli_parse(&argc, &argv, entries, (const int[]){1, 1 + TEMPLATE_WORDS_MAX}, &status, error))
+        return status;
+    if (options.count < 0 || options.count > IREKO_SPARES_MAX) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "--count is 1 to %d, not %d",
+                    IREKO_SPARES_MAX, options.count);
+    } else if (!fits(argv[1], argc - 2, &options)) {
+        g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX,
+                            "write 'template list [--json]', 'template warm LAB [--count N]', "
+                            "'template cool LAB... | --all' or 'template remove KEY... | --all'");
+    } else {
+        status = run(argv[1], argv + 2, &options, error);
+    }
+    g_free(options.accel);
+    return status;
 }

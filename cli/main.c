@@ -144,7 +144,7 @@ const Command cli_commands[] = {
      "  ireko image build\n"
      "  ireko image list\n",
      cmd_image},
-    {"template", "list [--json] | remove KEY... | --all [--dry-run]",
+    {"template", "list [--json] | remove KEY... | warm LAB [--count N] | cool LAB...",
      "hosts kept as they ran, that up begins with",
      "Once up has proven a host, it keeps it frozen, its guests running inside, under a\n"
      "hash of everything that shaped it: the next up of the same definition, and every\n"
@@ -152,8 +152,14 @@ const Command cli_commands[] = {
      "IREKO_TEMPLATES_SIZE says (16G; 0 keeps none); those used longest ago go first. One\n"
      "in use stays. KEY may be cut short.\n"
      "\n"
+     "warm makes clones beforehand, which stand still until the next up of LAB takes\n"
+     "them: it then has them ready within a blink. They are of no lab: down leaves them,\n"
+     "cool ends them.\n"
+     "\n"
      "  ireko template list\n"
-     "  ireko template remove --all\n",
+     "  ireko template remove --all\n"
+     "  ireko template warm examples/workshop --count 3\n"
+     "  ireko template cool --all\n",
      cmd_template},
     {"agent", NULL, NULL, NULL, cmd_agent},             /* hidden: what runs inside a machine */
     {"switch", NULL, NULL, NULL, cmd_switch},           /* ... and what a lab's network is */

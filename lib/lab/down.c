@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "lab/clone/snapshot.h"
+#include "lab/clone/spare.h"
 #include "lab/clone/template.h"
 #include "lab/drives.h"
 #include "lab/end.h"
@@ -89,6 +90,7 @@ ireko_lab_down(const IrekoHome *home, const char *name, const IrekoLabRun *run, 
     g_autofree char *templates = g_build_filename(home->cache, IREKO_TEMPLATES_FOLDER, NULL);
     ireko_vault_sweep(templates);
     ireko_snapshots_sweep(home, name);
+    ireko_spares_sweep(home, name);
     if (run->fresh && ireko_snapshots_any(home, name))
         return ireko_record_clear_run(home, name, error);
     return ireko_record_remove(home, name, error);

@@ -7,6 +7,7 @@
 #include "lab/clone/clone.h"
 #include "lab/clone/freeze.h"
 #include "lab/clone/proven.h"
+#include "lab/clone/spare.h"
 #include "lab/network/network.h"
 #include "lab/task.h"
 
@@ -59,6 +60,19 @@ restore_vm(IrekoTask *task, GError **error)
     return ireko_clone_start(&clone, NULL, error);
 }
 
+/* A clone like CLONE that was made beforehand, which is the machine now; or NULL. */
+static IrekoVm *
+take_spare(IrekoTask *task, const IrekoClone *clone)
+{
+    g_autoptr(GError) why = NULL;
+    IrekoVm *vm = ireko_spare_take(clone, &task->answer, &why);
+    if (why == NULL)
+        return vm;
+    g_autofree char *words = g_strdup_printf("its spare could not be used: %s", why->message);
+    ireko_task_settle(task, IREKO_STATE_STARTING, words);
+    return NULL;
+}
+
 /* Starts the machine as a clone of VAULT; NULL where it has to boot after all. */
 static IrekoVm *
 clone_vm(IrekoTask *task, const IrekoVault *vault, GError **error)
@@ -76,7 +90,9 @@ clone_vm(IrekoTask *task, const IrekoVault *vault, GError **error)
     g_autoptr(GError) why = NULL;
     ireko_templates_enter(layer->templates);
     begin_as(task, IREKO_ORIGIN_CLONE);
-    IrekoVm *vm = ireko_clone_start(&clone, &task->answer, &why);
+    IrekoVm *vm = take_spare(task, &clone);
+    if (vm == NULL)
+        vm = ireko_clone_start(&clone, &task->answer, &why);
     ireko_templates_leave(layer->templates, task->node, vm != NULL);
     task->vault = vault;
     if (vm != NULL)

@@ -48,7 +48,8 @@ class Life:
                                  'test -s "$IREKO_FAKE_MEMORY/seed"')  # it was told who it is
 
     def down(self):
-        """Ends it, where there is still something on record."""
+        """Ends it, where there is still something on record, and what stands ready for it."""
+        self.place.ireko("template", "cool", "--all")
         done = self.place.ireko("down", "life", expect=None)
         assert done.returncode == 0 or "no lab 'life' is on record" in done.stderr, done.stderr
         self.place.assert_nothing_left()
@@ -110,6 +111,19 @@ def before_clone(life):
         life.down()
 
 
+def after_warm(life, odd):
+    if odd:
+        told = life.place.ireko("template", "warm", life.lab).stdout
+        assert told.count(": 1 ready") == 2, told
+        life.up()
+    life.down()
+
+
+def before_taking(life):
+    before_clone(life)
+    life.place.ireko("template", "warm", life.lab)
+
+
 def after_up(life, odd):
     if odd:
         life.up()
@@ -162,6 +176,9 @@ def after_down(life, odd):
 COMMANDS = {
     "up that boots": (["up"], before_boot, after_up),
     "up that clones": (["up"], before_clone, after_up),
+    "warm": (["template", "warm"], before_clone, after_warm),
+    "up that takes spares": (["up"], before_taking, after_up),
+    "cool": (["template", "cool", "life"], before_taking, after_warm),
     "snapshot": (["snapshot", "life", "new"], before_snapshot, after_snapshot),
     "restore": (["restore", "life", "base"], before_snapshot, after_restore),
     "down": (["down", "life"], before_down, after_down),
@@ -175,7 +192,7 @@ def test_killed(place, command, whom):
     words, before, after = COMMANDS[command]
     life = Life(place)
     life.up()
-    words = words if words != ["up"] else ["up", life.lab]
+    words = {"up": ["up", life.lab], "warm": ["template", "warm", life.lab]}.get(words[-1], words)
     at, tried = 1 + random.randrange(STEP), 0
     while True:
         before(life)

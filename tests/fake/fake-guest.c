@@ -491,12 +491,13 @@ path_in(const char *text)
     return g_strndup(at, strcspn(at, " "));
 }
 
-/* Its guests' folder is its own process's: guests of one that died in its place are none of it. */
+/* NAME of the machine's own folder, wherever that is moved to, as other processes can name it too.
+ */
 static char *
-guests_folder(void)
+in_own_folder(const char *name)
 {
-    g_autofree char *own = g_file_read_link(IREKO_PROCESS_DIR, NULL);
-    return g_strdup_printf("%s/nest-%d", own != NULL ? own : IREKO_PROCESS_DIR, (int)getpid());
+    return g_strdup_printf("/proc/%d/fd/%d/%s-%d", (int)getpid(), IREKO_PROCESS_FD_DIR, name,
+                           (int)getpid());
 }
 
 /* Its memory, in the machine's own folder as its guests are. Where that is gone already, so is
@@ -504,11 +505,9 @@ guests_folder(void)
 static void
 make_memory(void)
 {
-    g_autofree char *name = g_strdup_printf("memory-%d", (int)getpid());
-    g_autofree char *own = g_file_read_link(IREKO_PROCESS_DIR, NULL);
-    if (own == NULL || mkdirat(IREKO_PROCESS_FD_DIR, name, 0700) != 0)
+    guest.memory = in_own_folder("memory");
+    if (mkdir(guest.memory, 0700) != 0)
         _exit(0);
-    guest.memory = g_build_filename(own, name, NULL);
     g_setenv(MEMORY_VAR, guest.memory, TRUE);
 }
 
@@ -538,7 +537,8 @@ main(int argc, char **argv)
     for (int fd = IREKO_PROCESS_FD_PID; fd < IREKO_PROCESS_FD_END; fd++)
         (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* exec's commands and guests get their own */
     g_autofree char *path = path_in(word_after(argc, argv, "--append"));
-    g_autofree char *folder = guests_folder();
+    /* its own process's: guests of one that died in its place are none of it */
+    g_autofree char *folder = in_own_folder("nest");
     make_memory();
     guest.answers = *path != '\0';
     guest.hv = word_after(argc, argv, "--hv");

@@ -68,9 +68,8 @@ ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 
 /* ---- a clone ---- */
 
-/* FD, or -1, is the channel that was open before it went on. */
-static bool
-become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error)
+bool
+ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     IREKO_AUTOFD hold = -1;
@@ -100,7 +99,7 @@ ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error)
         ireko_vm_start(layer->engine, &start.spec, clone->folder,
                        ireko_patience(START_SECONDS, clone->pace), layer->cancel_fd, error);
     ireko_start_clear(&start);
-    if (vm != NULL && !become(clone, ireko_fd_steal(&fd), ret_answer, error)) {
+    if (vm != NULL && !ireko_clone_become(clone, ireko_fd_steal(&fd), ret_answer, error)) {
         (void)ireko_vm_end(vm, ireko_patience(END_SECONDS, 1), NULL);
         g_clear_pointer(&vm, ireko_vm_free);
     }

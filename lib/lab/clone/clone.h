@@ -26,6 +26,11 @@ typedef struct {
 IrekoVm *
 ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
+/* The last part of that, of CLONE's machine that runs already. FD is a channel to its agent that was
+ * open before it went on; -1: none was. */
+bool
+ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error);
+
 /* Has CLONE's machine, which runs, and those inside it do what a clone is asked to, as who they are
  * already. Returns the talk, with RET_HOLD as of ireko_port_connect: as long as it is open, so are
  * those inside, and what is frozen meanwhile makes clones that go on with them. */

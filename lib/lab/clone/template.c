@@ -195,6 +195,12 @@ ireko_templates_free(IrekoTemplates *templates)
     g_free(templates);
 }
 
+uint64_t
+ireko_template_own_bytes(const IrekoNode *node)
+{
+    return CLONE_BYTES + ireko_nodes_count(node->guests) * CLONE_INNER_BYTES;
+}
+
 /* What GROUP's machines take: all of their memory where they boot; as clones what they share, once,
  * and what each writes. */
 static uint64_t
@@ -203,7 +209,7 @@ expected_of(const IrekoTemplates *templates, const Group *group)
     g_autoptr(GPtrArray) self = g_ptr_array_new();
     g_ptr_array_add(self, (void *)(uintptr_t)group->maker);
     uint64_t whole = ireko_nodes_promised(self);
-    uint64_t own = CLONE_BYTES + ireko_nodes_count(group->maker->guests) * CLONE_INNER_BYTES;
+    uint64_t own = ireko_template_own_bytes(group->maker);
     if (group->words != NULL || ireko_templates_limit() == 0)
         return whole * group->count;
     g_autoptr(IrekoVault) vault = ireko_vault_open(templates->store, group->key, NULL);
@@ -261,7 +267,7 @@ open_template(const IrekoTemplates *templates, Group *group, char **ret_words)
     g_clear_pointer(&group->vault, ireko_vault_free);
     if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_NOT_FOUND))
         return false;
-    (void)ireko_vault_remove(templates->store, group->key, NULL);
+    ireko_vault_discard(templates->store, group->key);
     *ret_words = g_strdup_printf("its template %.12s is not used: %s", group->key, why->message);
     return false;
 }

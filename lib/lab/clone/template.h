@@ -30,6 +30,11 @@ typedef struct {
 char *
 ireko_template_key(const IrekoNode *node, const IrekoTemplateHost *host);
 
+/* What a clone of NODE's template is expected to have of this host's memory for itself: an
+ * estimate. */
+uint64_t
+ireko_template_own_bytes(const IrekoNode *node);
+
 /* The bytes that all templates together may take. */
 uint64_t
 ireko_templates_limit(void);

@@ -4,6 +4,7 @@
 #include <ireko/template.h>
 #include <ireko/text.h>
 
+#include "lab/clone/spare.h"
 #include "lab/clone/template.h"
 #include "vault/vault.h"
 
@@ -35,7 +36,7 @@ text_of(const json_t *about, const char *key)
 }
 
 static IrekoTemplate *
-template_of(const IrekoVaultEntry *entry)
+template_of(const IrekoHome *home, const IrekoVaultEntry *entry)
 {
     IrekoTemplate *template = g_new0(IrekoTemplate, 1);
     json_int_t machines = json_integer_value(json_object_get(entry->about, "machines"));
@@ -48,6 +49,8 @@ template_of(const IrekoVaultEntry *entry)
     template->bytes = entry->bytes;
     template->used_unix = entry->used_unix;
     template->in_use = entry->in_use;
+    template->spares = ireko_spares_count(home, NULL, entry->name,
+                                          json_string_value(json_object_get(entry->about, "made")));
     template->damage = g_strdup(entry->damage);
     return template;
 }
@@ -60,7 +63,7 @@ ireko_template_list(const IrekoHome *home)
     g_autoptr(GPtrArray) entries = ireko_vault_list(store);
     GPtrArray *templates = g_ptr_array_new_with_free_func(free_template);
     for (unsigned i = 0; i < entries->len; i++)
-        g_ptr_array_add(templates, template_of(entries->pdata[i]));
+        g_ptr_array_add(templates, template_of(home, entries->pdata[i]));
     return templates;
 }
 
@@ -100,8 +103,11 @@ ireko_template_remove(const IrekoHome *home, const char *key, GError **error)
     if (ireko_vault_remove(store, key, &why))
         return true;
     if (g_error_matches(why, IREKO_ERROR, IREKO_ERROR_STATE))
-        g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
-                    "the template %.12s is in use: a clone of it runs ('ireko ps')", key);
+        g_set_error(
+            error, IREKO_ERROR, IREKO_ERROR_STATE,
+            "the template %.12s is in use: a clone of it runs ('ireko ps'), or stands ready "
+            "('ireko template cool')",
+            key);
     else
         g_propagate_error(error, g_steal_pointer(&why));
     return false;
