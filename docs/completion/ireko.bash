@@ -35,7 +35,7 @@ _ireko_options()
     run) echo --accel --detach --dry-run ;;
     bench) echo --disk --rounds --dry-run --json ;;
     image) echo --fresh --dry-run --json ;;
-    template) echo --all --dry-run --json ;;
+    template) echo --all --count --accel --dry-run --json ;;
     "vmx show") echo --explain --as --json ;;
     "vmx get" | "vmx explain") echo --json ;;
     "vmx set") echo --dry-run --force ;;
@@ -124,7 +124,15 @@ _ireko()
         vmx) _ireko_vmx "${COMP_WORDS[2]}" "${COMP_WORDS[3]}" "$word" ;;
         bench) [ "$COMP_CWORD" -eq 2 ] && words="disk" || words=$(_ireko_paths) ;;
         image) words="build list" ;;
-        template) words="list remove" ;;
+        template)
+            if [ "$COMP_CWORD" -eq 2 ]; then
+                words="list remove warm cool"
+            elif [ "${COMP_WORDS[2]}" = warm ]; then
+                mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word")
+            elif [ "${COMP_WORDS[2]}" = cool ]; then
+                words=$(_ireko_labs)
+            fi
+            ;;
         esac
     fi
     [ -z "$words" ] || mapfile -t COMPREPLY < <(compgen -W "$words" -- "$word")

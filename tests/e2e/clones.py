@@ -14,7 +14,8 @@ READ = ("hostname; cat /etc/machine-id /sys/class/dmi/id/product_uuid /proc/sys/
 FIELDS = ["host", "machine-id", "uuid", "boot-id", "mac", "path", "random", "date", "uptime"]
 OWN = FIELDS[:7]  # what no two machines share
 CARD = {"ethernet0.present": "TRUE", "ethernet0.virtualDev": "vmxnet3",
-        "ethernet0.connectionType": "nat"}
+        "ethernet0.connectionType": "nat", "ethernet1.present": "TRUE", "ethernet1.virtualDev": "vmxnet3",
+        "ethernet1.connectionType": "hostonly"}
 ONE_CPU = {"numvcpus": "1"}  # docs/design/boot.md
 
 
@@ -86,6 +87,43 @@ def test_clones(place):
     place.ireko("down", "twins")
 
 
+def pid_of(folder):
+    with open(os.path.join(folder, "pid"), encoding="utf-8") as file:
+        return int(file.read().split()[0])
+
+
+def test_spares(place):
+    """Hosts that stood ready: nobody in them was anybody before, and their networks lead on."""
+    lab = lab_of(place, 2)
+    paths = ["host-1", "host-1/guest", "host-2", "host-2/guest"]
+    up(place, lab)
+    first = check_identities(place, paths)
+    told = json.loads(place.ireko("template", "warm", lab, "--count", "2", "--json").stdout)
+    assert [machine["made"] for machine in told["machines"]] == [2, 2], told
+    for _ in range(2):
+        place.ireko("down", "twins")
+        top = os.path.join(place.home, "run", ".spares", "twins")
+        ready = {pid_of(os.path.join(top, host, name)) for host in os.listdir(top)
+                 for name in os.listdir(os.path.join(top, host))}
+        nest = up(place, lab)
+        assert nest["ok"] and {m["origin"] for m in nest["machines"]} == {"clone"}, nest
+        taken = {pid_of(os.path.join(place.home, "run", "twins", f"host-{n}")) for n in (1, 2)}
+        assert taken <= ready, (taken, ready)
+        now = check_identities(place, paths)
+        for path in paths:
+            for field in ("machine-id", "boot-id", "random"):
+                assert first[path][field] != now[path][field], (path, field)
+            for field in ("uuid", "mac", "host"):
+                assert first[path][field] == now[path][field], (path, field)
+        first = now
+        assert serials(place, "host-1") != serials(place, "host-2")
+        assert place.nest("verify", "twins")["ok"]  # frames between them, too
+        place.ireko("exec", "host-1", "--", "sh", "-c", "echo one | dd of=/dev/sdb conv=fsync 2>/dev/null")
+        said = place.ireko("exec", "host-2", "--", "sh", "-c", "head -c 3 /dev/sdb | od -An -tx1").stdout
+        assert said.split() == ["00", "00", "00"], said
+    place.ireko("down", "twins")
+
+
 def test_damaged(place):
     """A bit of the memory turns: the host boots, and says why."""
     lab = lab_of(place, 1)
@@ -109,4 +147,4 @@ if __name__ == "__main__":
     if reason is not None:
         print(f"1..0 # SKIP {reason}")
         sys.exit(0)
-    sys.exit(run_tests([test_clones, test_damaged], shared_place))
+    sys.exit(run_tests([test_clones, test_spares, test_damaged], shared_place))
