@@ -19,8 +19,6 @@
 
 #include "xray/stream-parts.h"
 
-#define MAGIC        "QEVM\0\0\0\3" /* and version 3 */
-#define MAGIC_BYTES  ((size_t)8)
 #define NUMBER_BYTES 4
 #define UNKNOWN_MAX  ((size_t)64 << 10) /* bytes of subsections that the description knows not */
 #define HEADER_MAX   (1 + IREKO_STREAM_NAME_MAX + 8)
@@ -60,7 +58,7 @@ find_section(const uint8_t *data,
              GError **error)
 {
     const uint8_t *found = NULL, *end = data + len;
-    for (const uint8_t *at = data + MAGIC_BYTES + 1 + NUMBER_BYTES;
+    for (const uint8_t *at = data + 1 + NUMBER_BYTES;
          at < end && (at = memmem(at, (size_t)(end - at), header->data, header->len)) != NULL;
          at++) {
         if (at[-1 - NUMBER_BYTES] != IREKO_STREAM_FULL)
@@ -171,8 +169,8 @@ ireko_stream_read_devices(
     json_t *description =
         stream != NULL ? ireko_stream_description(described, described_len, &end, error) : NULL;
     bool done = description != NULL;
-    if (done && (len <= MAGIC_BYTES || memcmp(data, MAGIC, MAGIC_BYTES) != 0))
-        done = ireko_stream_damaged(error, "it does not begin as one of devices alone does");
+    IrekoStreamCursor parts = {.at = data, .left = len};
+    done = done && ireko_stream_begin(&parts, error);
     if (done)
         ireko_stream_forget_vcpus(stream);
     size_t i;
@@ -181,7 +179,7 @@ ireko_stream_read_devices(
     {
         const char *name = json_string_value(json_object_get(desc, "name"));
         if (done && ireko_stream_is_vcpu(name))
-            done = read_vcpu(stream, desc, name, data, len, error);
+            done = read_vcpu(stream, desc, name, parts.at, parts.left, error);
     }
     json_decref(description);
     if (!done)

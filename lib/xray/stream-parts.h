@@ -61,6 +61,11 @@ ireko_stream_take(IrekoStreamCursor *cursor, unsigned bytes); /* 1, 2, 4 or 8, b
 const uint8_t *
 ireko_stream_skip(IrekoStreamCursor *cursor, uint64_t bytes); /* where they were; NULL when short */
 
+/* Takes the magic and the version that a stream begins with; false with IREKO_ERROR_SYNTAX for
+ * none, IREKO_ERROR_UNSUPPORTED for another version. */
+bool
+ireko_stream_begin(IrekoStreamCursor *cursor, GError **error);
+
 /* A name whose length stands before it; as it is. */
 void
 ireko_stream_take_name(IrekoStreamCursor *cursor, char ret_name[IREKO_STREAM_NAME_MAX + 1]);

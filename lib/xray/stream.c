@@ -277,10 +277,9 @@ read_part(Reading *reading, unsigned mark, GError **error)
     }
 }
 
-static bool
-read_parts(Reading *reading, GError **error)
+bool
+ireko_stream_begin(IrekoStreamCursor *cursor, GError **error)
 {
-    IrekoStreamCursor *cursor = &reading->cursor;
     uint64_t magic = ireko_stream_take(cursor, 4), version = ireko_stream_take(cursor, 4);
     if (magic != MAGIC || version != VERSION) {
         g_set_error(
@@ -289,6 +288,15 @@ read_parts(Reading *reading, GError **error)
                            : "the state stream is not of version 3");
         return false;
     }
+    return true;
+}
+
+static bool
+read_parts(Reading *reading, GError **error)
+{
+    IrekoStreamCursor *cursor = &reading->cursor;
+    if (!ireko_stream_begin(cursor, error))
+        return false;
     for (unsigned i = 0; i < SECTIONS_MAX; i++) {
         unsigned mark = (unsigned)ireko_stream_take(cursor, 1);
         if (cursor->is_short || mark == IREKO_STREAM_EOF)

@@ -214,7 +214,7 @@ test_other_version(void)
 {
     GByteArray *now = devices();
     now->data[7] = 2; /* its version */
-    refuse(now, IREKO_ERROR_SYNTAX, "begin");
+    refuse(now, IREKO_ERROR_UNSUPPORTED, "not of version 3");
 }
 
 static void
