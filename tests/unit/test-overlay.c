@@ -21,7 +21,7 @@
 typedef struct {
     const char *label;
     uint64_t l1;         /* what the table's first entry is set to */
-    uint64_t entries[5]; /* of the L2 table */
+    uint64_t entries[6]; /* of the L2 table */
     unsigned at;         /* a byte of the header that is changed; 0: none */
     const char *wrong;   /* what is said of it; NULL: it is good */
     char want[6];        /* the first byte of each cluster; below is 'b' */
@@ -39,6 +39,10 @@ static const Case cases[] = {
      .l1 = L2_AT | UINT64_C(1) << 63,
      .entries = {DATA_AT | UINT64_C(1) << 63},
      .want = "xbbbb"},
+    {.label = "what is behind the end of the disk is nobody's",
+     .l1 = L2_AT,
+     .entries = {0, DATA_AT, 0, 0, 0, FAR},
+     .want = "bxbbb"},
     {.label = "a table beyond the end", .l1 = FAR, .wrong = "beyond its end"},
     {.label = "a cluster beyond the end", .l1 = L2_AT, .entries = {FAR}, .wrong = "beyond its end"},
     {.label = "a compressed cluster",

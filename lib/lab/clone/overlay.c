@@ -98,7 +98,7 @@ read_header(const Overlay *overlay, uint64_t *ret_l1, GError **error)
 static bool
 write_at(const Overlay *overlay, uint64_t at, GError **error)
 {
-    uint64_t len = at < overlay->bytes ? MIN(CLUSTER, overlay->bytes - at) : 0;
+    uint64_t len = MIN(CLUSTER, overlay->bytes - at);
     for (uint64_t done = 0; done < len;) {
         ssize_t n = pwrite(overlay->to_fd, overlay->cluster + done, (size_t)(len - done),
                            (off_t)(at + done));
@@ -126,13 +126,14 @@ put_cluster(Overlay *overlay, uint64_t entry, uint64_t at, GError **error)
     return write_at(overlay, at, error);
 }
 
-/* Puts down what the L2 table AT leads to; the disk's bytes begin at START there. */
+/* Puts down what the L2 table AT leads to; the disk's bytes begin at START there. What it says of
+ * clusters behind the disk's end is nobody's, and not looked at. */
 static bool
 put_table(Overlay *overlay, uint64_t at, uint64_t start, GError **error)
 {
     if (!read_at(overlay->from_fd, overlay->table, sizeof overlay->table, at, error))
         return false;
-    for (uint64_t i = 0; i < ENTRIES; i++) {
+    for (uint64_t i = 0; i < ENTRIES && start + i * CLUSTER < overlay->bytes; i++) {
         if (!put_cluster(overlay, GUINT64_FROM_BE(overlay->table[i]), start + i * CLUSTER, error))
             return false;
     }
