@@ -35,6 +35,10 @@ static const Case cases[] = {
      .entries = {0, 0, 0, 0, DATA_AT},
      .want = "bbbbx"},
     {.label = "zeros that were written", .l1 = L2_AT, .entries = {0, 0, 1}, .want = "bb\0bb"},
+    {.label = "one cluster at two places",
+     .l1 = L2_AT,
+     .entries = {DATA_AT, DATA_AT},
+     .wrong = "led to twice"},
     {.label = "flags of QEMU's are not part of a place",
      .l1 = L2_AT | UINT64_C(1) << 63,
      .entries = {DATA_AT | UINT64_C(1) << 63},
@@ -119,6 +123,8 @@ test_put(const void *data)
         char byte = '?';
         g_assert_cmpint(pread(to_fd, &byte, 1, (off_t)(i * CLUSTER)), ==, 1);
         g_assert_cmpint(byte, ==, c->want[i]);
+        if (byte == 0) /* and takes no room */
+            g_assert_cmpint(lseek(to_fd, (off_t)(i * CLUSTER), SEEK_HOLE), ==, i * CLUSTER);
     }
     g_assert_true(ireko_file_remove_tree(folder, NULL));
 }

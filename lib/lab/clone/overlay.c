@@ -4,10 +4,13 @@
  * version 3, in clusters of 64 KiB, not compressed, not encrypted. Its L1 table leads to L2 tables,
  * and these to clusters of the disk: what they do not lead to is as it is below. The process that
  * writes it serves a guest and is not trusted: each number is held against the file and the size of
- * the disk, and nothing in it names another file for us. */
+ * the disk, and nothing in it names another file for us. A cluster of the file stands for one of
+ * the disk, so no more are put down than the file has, and zeros take no room: a small overlay
+ * makes no large disk. */
 #include "lab/clone/overlay.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -16,6 +19,7 @@
 #define CLUSTER ((uint64_t)1 << BITS)
 #define ENTRIES (CLUSTER / 8) /* of an L2 table */
 #define HEADER  104u
+#define FIRST   4 /* clusters at least: of the header, the refcounts in two levels, the L1 table */
 #define MAY_DIFFER                                                                                 \
     UINT64_C(3) /* incompatible features that change nothing for us: dirty, corrupt */
 
@@ -26,6 +30,7 @@
 typedef struct {
     int from_fd, to_fd;
     uint64_t bytes; /* of the disk */
+    uint64_t left;  /* clusters of the file that may still be led to */
     uint64_t table[ENTRIES];
     uint8_t cluster[CLUSTER];
 } Overlay;
@@ -54,6 +59,16 @@ read_at(int fd, void *to, size_t len, uint64_t at, GError **error)
             return damaged("it leads beyond its end", error);
         done += (size_t)n;
     }
+    return true;
+}
+
+/* Counts a cluster that is led to. */
+static bool
+spend_cluster(Overlay *overlay, GError **error)
+{
+    if (overlay->left == 0)
+        return damaged("one of its clusters is led to twice", error);
+    overlay->left--;
     return true;
 }
 
@@ -95,10 +110,22 @@ read_header(const Overlay *overlay, uint64_t *ret_l1, GError **error)
     return true;
 }
 
+/* Whether LEN bytes AT of the disk are zeros now without having been written. */
+static bool
+punch(const Overlay *overlay, uint64_t at, uint64_t len)
+{
+    return overlay->cluster[0] == 0 &&
+           memcmp(overlay->cluster, overlay->cluster + 1, (size_t)len - 1) == 0 &&
+           fallocate(overlay->to_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at,
+                     (off_t)len) == 0;
+}
+
 static bool
 write_at(const Overlay *overlay, uint64_t at, GError **error)
 {
     uint64_t len = MIN(CLUSTER, overlay->bytes - at);
+    if (punch(overlay, at, len))
+        return true;
     for (uint64_t done = 0; done < len;) {
         ssize_t n = pwrite(overlay->to_fd, overlay->cluster + done, (size_t)(len - done),
                            (off_t)(at + done));
@@ -121,7 +148,7 @@ put_cluster(Overlay *overlay, uint64_t entry, uint64_t at, GError **error)
         memset(overlay->cluster, 0, CLUSTER);
     else if ((entry & OFFSET_MASK) == 0)
         return true;
-    else if (!read_cluster(overlay, entry & OFFSET_MASK, error))
+    else if (!spend_cluster(overlay, error) || !read_cluster(overlay, entry & OFFSET_MASK, error))
         return false;
     return write_at(overlay, at, error);
 }
@@ -131,7 +158,8 @@ put_cluster(Overlay *overlay, uint64_t entry, uint64_t at, GError **error)
 static bool
 put_table(Overlay *overlay, uint64_t at, uint64_t start, GError **error)
 {
-    if (!read_at(overlay->from_fd, overlay->table, sizeof overlay->table, at, error))
+    if (!spend_cluster(overlay, error) ||
+        !read_at(overlay->from_fd, overlay->table, sizeof overlay->table, at, error))
         return false;
     for (uint64_t i = 0; i < ENTRIES && start + i * CLUSTER < overlay->bytes; i++) {
         if (!put_cluster(overlay, GUINT64_FROM_BE(overlay->table[i]), start + i * CLUSTER, error))
@@ -147,6 +175,9 @@ ireko_overlay_put(int from_fd, int to_fd, uint64_t bytes, GError **error)
     overlay->from_fd = from_fd;
     overlay->to_fd = to_fd;
     overlay->bytes = bytes;
+    off_t end = lseek(from_fd, 0, SEEK_END);
+    uint64_t clusters = end > 0 ? ((uint64_t)end + CLUSTER - 1) / CLUSTER : 0;
+    overlay->left = clusters - MIN(clusters, FIRST);
     uint64_t l1 = 0;
     if (ftruncate(to_fd, (off_t)bytes) != 0) {
         ireko_error_from_errno(error, errno, "cannot make a disk of %llu bytes",
