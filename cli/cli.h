@@ -168,6 +168,11 @@ cli_table_new(bool colour, unsigned width);
 char *
 cli_table_to_text(struct libscols_table *table);
 
+/* Adds a column (FLAGS: SCOLS_FL_...) for texts that are safe to print, which are shown as they
+ * are. */
+void
+cli_table_add_text(struct libscols_table *table, const char *name, int flags);
+
 /* Adds the last column of a table for a terminal of WIDTH columns, for texts of several lines; and
  * TEXT for it, broken between words where USED columns stand before it. Free with g_free. */
 void

@@ -234,8 +234,8 @@ print_table(const GPtrArray *rows, unsigned width)
 {
     struct libscols_table *table = cli_table_new(width > 0, width);
     unsigned used = used_columns(rows);
-    (void)scols_table_new_column(table, "KEY", 0, SCOLS_FL_TREE);
-    (void)scols_table_new_column(table, "VALUE", 0, 0);
+    cli_table_add_text(table, "KEY", SCOLS_FL_TREE);
+    cli_table_add_text(table, "VALUE", 0);
     (void)scols_table_new_column(table, "LINE", 0, SCOLS_FL_RIGHT);
     cli_table_add_words(table, "ON QEMU", width);
     for (const char *topic = next_topic(NULL); topic != NULL; topic = next_topic(topic)) {
@@ -337,7 +337,7 @@ print_account(const GPtrArray *rows)
     unsigned width = cli_width(STDERR_FILENO);
     struct libscols_table *table = cli_table_new(width > 0, width);
     (void)scols_table_new_column(table, "LINE", 0, SCOLS_FL_RIGHT);
-    (void)scols_table_new_column(table, "KEY", 0, 0);
+    cli_table_add_text(table, "KEY", 0);
     (void)scols_table_new_column(table, "BECAME OF IT", 0, 0);
     cli_table_add_words(table, "HOW, OR WHY NOT", width);
     size_t key = 0;

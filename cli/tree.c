@@ -141,11 +141,18 @@ cli_table_new(bool colour, unsigned width)
 }
 
 void
+cli_table_add_text(struct libscols_table *table, const char *name, int flags)
+{
+    struct libscols_column *column = scols_table_new_column(table, name, 0, flags);
+    (void)scols_column_set_safechars(column, "\\"); /* else one before an x is an escape to it */
+}
+
+void
 cli_table_add_words(struct libscols_table *table, const char *name, unsigned width)
 {
     struct libscols_column *column =
         scols_table_new_column(table, name, 0, width > 0 ? SCOLS_FL_WRAP : 0);
-    (void)scols_column_set_safechars(column, "\n");
+    (void)scols_column_set_safechars(column, "\n\\");
     (void)scols_column_set_wrapfunc(column, scols_wrapnl_chunksize, scols_wrapnl_nextchunk, NULL);
 }
 

@@ -331,6 +331,13 @@ def test_show_is_safe(place):
         assert b"\x1b[2J" not in done.stdout + done.stderr, words
 
 
+def test_show_backslash(place):
+    """What looks like an escape in a value is shown as it stands there."""
+    path = write(place.path("m.vmx"), PLAIN + b'scsi0:0.fileName = "C:\\VMs\\x1.vmdk"\n')
+    for words in (("show", path), ("show", path, "--explain")):
+        assert b"C:\\VMs\\x1.vmdk" in vmx(place, *words).stdout, words
+
+
 def test_show_as(place):
     """--as prints the machine for libvirt, VirtualBox and QEMU, with an account of every key."""
     for target, word in (("libvirt", "<domain"), ("virtualbox", "VBoxManage"), ("qemu", "qemu-system")):
@@ -503,6 +510,6 @@ if __name__ == "__main__":
          [(test_refused_states, row[0].__name__, *row) for row in STATES] +
          [(test_set_refuses, *row) for row in SET_WORDS] +
          [test_stale_state, test_random_patches, test_read_only, test_ireko_runs_it, test_link_stays, test_set_floor, test_new_keys,
-          test_unset, test_wrong_usage, test_show, test_show_is_safe, test_show_as, test_get,
+          test_unset, test_wrong_usage, test_show, test_show_is_safe, test_show_backslash, test_show_as, test_get,
           test_explain, test_nest, test_ssd, test_lint, test_lint_lab, test_many, test_two_at_once,
           test_output_is_full, test_examples])
