@@ -9,6 +9,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import traceback
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 IREKO = os.environ.get("IREKO", os.path.join(TOP, "build", "ireko"))
+STOP_AT = os.environ.get("IREKO_STOP_AT", os.path.join(TOP, "build/tests/faults/stop-at"))
 FAKE_GUEST = os.environ.get("IREKO_FAKE_GUEST", os.path.join(TOP, "build/tests/fake/fake-guest"))
 GONE_SECONDS = 5  # guests end a moment after the machine around them
 RUN_SECONDS = 120
@@ -134,6 +136,28 @@ class Place:
                **more})
         self.started.append(process)
         return process
+
+    def begin_stopped(self, at, *words):
+        """Starts ireko and has it stand before the call AT by which it changes something; returns
+        its process and a socket: b"g" lets it go on, b"k" kills it. The socket is None where it
+        made fewer calls, and ran to its end."""
+        ours, theirs = socket.socketpair()
+        process = subprocess.Popen(
+            [STOP_AT, str(at), IREKO, *words], env=self.env, text=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            preexec_fn=lambda: os.dup2(theirs.fileno(), 3), close_fds=False)
+        self.started.append(process)
+        theirs.close()
+        if ours.makefile().readline().startswith("at "):
+            return process, ours
+        ours.close()
+        return process, None
+
+    def end(self, process):
+        """What a process that was begun said, when it has ended."""
+        told = process.communicate(timeout=RUN_SECONDS)
+        self.started.remove(process)
+        return told
 
     def nest(self, *words, expect=0):
         return json.loads(self.ireko(*words, "--json", expect=expect).stdout)

@@ -7,17 +7,14 @@ tried; IREKO_EVERY_POINT=1 tries all of them."""
 import os
 import random
 import signal
-import socket
 import subprocess
 
-from harness import IREKO, Machine, Place, Skip, main
+from harness import STOP_AT, Machine, Place, Skip, main
 
-STOP_AT = os.environ.get("IREKO_STOP_AT", "")
 STEP = 1 if os.environ.get("IREKO_EVERY_POINT") else 7
 PATHS = ["a", "a/g", "b"]
 RUNNING = [f"life/{path}" for path in PATHS]
 NOTE = '"$IREKO_FAKE_MEMORY/note"'
-SECONDS = 60
 
 
 def note(place, text=None):
@@ -70,22 +67,14 @@ class Life:
 
     def interrupted(self, at, whom, words):
         """Runs ireko WORDS; before its call AT, kills WHOM. None: there was no such call."""
-        ours, theirs = socket.socketpair()
-        process = subprocess.Popen(
-            [STOP_AT, str(at), IREKO, *words], env=self.place.env, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            preexec_fn=lambda: os.dup2(theirs.fileno(), 3), close_fds=False)
-        self.place.started.append(process)
-        theirs.close()
-        said = ours.makefile().readline()
-        if said.startswith("at "):
+        process, stopped = self.place.begin_stopped(at, *words)
+        if stopped is not None:
             if whom != "ireko":
                 self.kill_guests(whom)
-            ours.send(b"k" if whom == "ireko" else b"g")
-        ours.close()
-        _, told = process.communicate(timeout=SECONDS)
-        self.place.started.remove(process)
-        return (process.returncode, told) if said.startswith("at ") else None
+            stopped.send(b"k" if whom == "ireko" else b"g")
+            stopped.close()
+        _, told = self.place.end(process)
+        return (process.returncode, told) if stopped is not None else None
 
     def kill_guests(self, whom):
         guests = list(self.place.guests().values())

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 
-from harness import Machine, Place, by_path, kill, main, one_error, read, wait_for, write
+from harness import STOP_AT, Machine, Place, Skip, by_path, kill, main, one_error, read, wait_for, write
 
 SEED = 'test -s "$IREKO_FAKE_MEMORY/seed"'  # it was told who it is
 
@@ -217,6 +217,31 @@ def test_half_made(place):
         place.ireko("template", "cool", "--all")
 
 
+def test_cool_beside_up(place):
+    """cool ends no machine that up has just taken, wherever the two meet."""
+    if not os.access(STOP_AT, os.X_OK):
+        raise Skip("stop-at is not built")
+    lab = made(place, place.lab("many", *hosts()))
+    at, stopped = 1, True
+    while stopped:
+        warm(place, lab)
+        process, stopped = place.begin_stopped(at, "template", "cool", "many")
+        if stopped:
+            assert place.nest("up", lab)["ok"]
+            running = pid_of(os.path.join(place.home, "run", "many", "esxi01"))
+            stopped.send(b"g")
+            stopped.close()
+        place.end(process)
+        if stopped:
+            assert not spares(place)
+            assert running in place.guests().values(), at
+            assert place.nest("verify", "many")["ok"], at
+            place.ireko("down", "many")
+        at += 1
+    assert at > 8, "cool changes nothing?"
+
+
 main([test_taken, test_count, test_cool, test_no_template, test_dry_run, test_changed,
-      test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made],
+      test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made,
+      test_cool_beside_up],
      lambda: Place().fake())

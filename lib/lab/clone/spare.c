@@ -48,14 +48,16 @@ machine_folder(const IrekoClone *clone)
     return g_build_filename(lab, clone->node->name, NULL);
 }
 
-/* Names in FOLDER that begin with a dot or do not, as HIDDEN says; free with g_strfreev. */
+/* Names in FOLDER of what is half made, with HALF, or else of the rest; none where it is a link to
+ * elsewhere, from where nothing is to be removed. Free with g_strfreev. */
 static char **
-names_in(const char *folder, bool hidden)
+names_in(const char *folder, bool half)
 {
     g_autoptr(GStrvBuilder) names = g_strv_builder_new();
-    g_autoptr(GDir) dir = g_dir_open(folder, 0, NULL);
+    bool link = g_file_test(folder, G_FILE_TEST_IS_SYMLINK);
+    g_autoptr(GDir) dir = link ? NULL : g_dir_open(folder, 0, NULL);
     for (const char *entry; dir != NULL && (entry = g_dir_read_name(dir)) != NULL;) {
-        if (hidden ? g_str_has_prefix(entry, NEW) : ireko_text_is_name(entry))
+        if (half ? g_str_has_prefix(entry, NEW) : ireko_text_is_name(entry))
             g_strv_builder_add(names, entry);
     }
     return g_strv_builder_end(names);
@@ -118,24 +120,48 @@ end_at(const char *folder, GError **error)
            ireko_file_remove_tree(folder, error);
 }
 
-/* Ends what is in the folders of the machines in FOLDER; with ALL, not only what is half made. */
+/* Ends the spare NAME in FOLDER, a machine's, and counts it - unless `up`, which has no lock, takes
+ * it first: of two renames one finds it. */
+static bool
+end_ready(const char *folder, const char *name, unsigned *ret_ended, GError **error)
+{
+    g_autofree char *ready = g_build_filename(folder, name, NULL);
+    g_autofree char *half = g_strdup_printf("%s/" NEW "%s", folder, name);
+    if (rename(ready, half) == 0) {
+        ++*ret_ended;
+        return end_at(half, error);
+    }
+    if (errno != ENOENT)
+        ireko_error_from_errno(error, errno, "cannot rename '%s'", ready);
+    return errno == ENOENT;
+}
+
+/* Ends what is in FOLDER, a machine's; with ALL, not only what is half made. */
 static bool
 end_in(const char *folder, bool all, unsigned *ret_ended, GError **error)
+{
+    g_auto(GStrv) half = names_in(folder, true), ready = names_in(folder, false);
+    for (size_t i = 0; half[i] != NULL; i++) {
+        g_autofree char *path = g_build_filename(folder, half[i], NULL);
+        if (!end_at(path, error))
+            return false;
+    }
+    for (size_t i = 0; all && ready[i] != NULL; i++) {
+        if (!end_ready(folder, ready[i], ret_ended, error))
+            return false;
+    }
+    return true;
+}
+
+/* The same, for every machine in FOLDER, a lab's. */
+static bool
+end_all(const char *folder, bool all, unsigned *ret_ended, GError **error)
 {
     g_auto(GStrv) machines = names_in(folder, false);
     for (size_t i = 0; machines[i] != NULL; i++) {
         g_autofree char *machine = g_build_filename(folder, machines[i], NULL);
-        g_auto(GStrv) half = names_in(machine, true), ready = names_in(machine, false);
-        for (size_t k = 0; half[k] != NULL; k++) {
-            g_autofree char *path = g_build_filename(machine, half[k], NULL);
-            if (!end_at(path, error))
-                return false;
-        }
-        for (size_t k = 0; all && ready[k] != NULL; k++, (*ret_ended)++) {
-            g_autofree char *path = g_build_filename(machine, ready[k], NULL);
-            if (!end_at(path, error))
-                return false;
-        }
+        if (!end_in(machine, all, ret_ended, error))
+            return false;
     }
     return true;
 }
@@ -149,12 +175,16 @@ ireko_spares_lock(const IrekoHome *home, const char *lab, GError **error)
             return -1;
         IREKO_AUTOFD fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
         struct stat own, there;
-        bool locked = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
-        if (fd >= 0 && !locked)
+        if (fd < 0 && errno == ENOENT)
+            continue;
+        if (fd < 0) {
+            ireko_error_from_errno(error, errno, "cannot open the folder '%s'", folder);
+            return -1;
+        }
+        if (flock(fd, LOCK_EX | LOCK_NB) != 0)
             break;
-        if (locked && fstat(fd, &own) == 0 && stat(folder, &there) == 0 &&
-            own.st_ino == there.st_ino)
-            return end_in(folder, false, NULL, error) ? ireko_fd_steal(&fd) : -1;
+        if (fstat(fd, &own) == 0 && stat(folder, &there) == 0 && own.st_ino == there.st_ino)
+            return end_all(folder, false, NULL, error) ? ireko_fd_steal(&fd) : -1;
     }
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
                 "another ireko is at work on the spares of the lab '%s': wait for it, or end it",
@@ -180,7 +210,7 @@ bool
 ireko_spares_end(const IrekoHome *home, const char *lab, unsigned *ret_ended, GError **error)
 {
     g_autofree char *folder = lab_folder(home->run, lab);
-    bool ended = end_in(folder, true, ret_ended, error);
+    bool ended = end_all(folder, true, ret_ended, error);
     ireko_spares_tidy(home, lab);
     return ended;
 }
@@ -300,13 +330,13 @@ ireko_spares_fit(const IrekoClone *clone, bool end)
     g_autofree char *folder = machine_folder(clone);
     g_autoptr(json_t) shape = shape_of(clone);
     g_auto(GStrv) names = names_in(folder, false);
-    unsigned count = 0;
+    unsigned count = 0, ended = 0;
     for (size_t i = 0; names[i] != NULL; i++) {
         g_autofree char *path = g_build_filename(folder, names[i], NULL);
         bool fit = fits(path, shape);
         count += fit;
         if (!fit && end)
-            (void)end_at(path, NULL);
+            (void)end_ready(folder, names[i], &ended, NULL);
     }
     return count;
 }
