@@ -4,9 +4,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 
 from harness import STOP_AT, Machine, Place, Skip, by_path, kill, main, one_error, read, wait_for, write
 
+CARD = {"ethernet0.present": "TRUE", "ethernet0.virtualDev": "vmxnet3",
+        "ethernet0.connectionType": "hostonly"}
 SEED = 'test -s "$IREKO_FAKE_MEMORY/seed"'  # it was told who it is
 
 
@@ -217,6 +220,27 @@ def test_half_made(place):
         place.ireko("template", "cool", "--all")
 
 
+def test_plugged(place):
+    """The cards of one that is taken lead on, also where the switch has yet to miss the one before."""
+    lab = made(place, place.lab("many", *hosts(2, **CARD)))
+    warm(place, lab)
+    place.nest("up", lab)
+    warm(place, lab)
+    folder = os.path.join(place.home, "run", "many", "esxi01-2")
+    pids = {pid_of(spare) for spare in spares(place)}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as port:
+        where = os.open(os.path.join(place.home, "run", "many", ".net", "hostonly"), os.O_RDONLY)
+        port.connect(f"/proc/self/fd/{where}/ports")
+        os.close(where)
+        port.send(b"esxi01-2 ethernet0")
+        port.recv(100)
+        kill(pid_of(folder))
+        assert place.nest("up", lab)["ok"] and pid_of(folder) in pids
+    assert place.nest("verify", "many")["ok"]
+    place.ireko("down", "many")
+    place.ireko("template", "cool", "many")
+
+
 def test_cool_beside_up(place):
     """cool ends no machine that up has just taken, wherever the two meet."""
     if not os.access(STOP_AT, os.X_OK):
@@ -242,6 +266,6 @@ def test_cool_beside_up(place):
 
 
 main([test_taken, test_count, test_cool, test_no_template, test_dry_run, test_changed,
-      test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made,
+      test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made, test_plugged,
       test_cool_beside_up],
      lambda: Place().fake())

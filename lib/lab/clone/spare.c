@@ -351,9 +351,10 @@ go_on(const IrekoClone *clone, json_t **ret_answer, GError **error)
     g_autoptr(IrekoVm) vm = ireko_vm_attach(layer->engine, clone->folder, error);
     if (vm == NULL)
         return NULL;
-    ireko_network_mend(layer, clone->node, vm);
     IREKO_AUTOFD hold = -1;
-    IREKO_AUTOFD fd = ireko_port_connect(layer->engine, clone->folder, &hold, error);
+    IREKO_AUTOFD fd = ireko_network_plug(layer, clone->node, vm, error)
+                          ? ireko_port_connect(layer->engine, clone->folder, &hold, error)
+                          : -1;
     if (fd < 0 || !ireko_vm_unfreeze(vm, ireko_patience(HALT_SECONDS, clone->pace), error) ||
         !ireko_clone_become(clone, ireko_fd_steal(&fd), ret_answer, error))
         return NULL;

@@ -67,6 +67,29 @@ ireko_network_link(const IrekoLayer *layer,
     return ireko_switch_plug(layer->folder, card->network, node->path, card->index, error);
 }
 
+static bool
+plug(const IrekoLayer *layer,
+     const IrekoNode *node,
+     const IrekoCard *card,
+     IrekoVm *vm,
+     GError **error)
+{
+    IREKO_AUTOFD fd = layer->link(layer, node, card, error);
+    return fd >= 0 &&
+           ireko_vm_relink(vm, card->index, fd, ireko_patience(RELINK_SECONDS, 1), error);
+}
+
+bool
+ireko_network_plug(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm, GError **error)
+{
+    for (unsigned i = 0; i < node->cards->len; i++) {
+        const IrekoCard *card = node->cards->pdata[i];
+        if (card->link == IREKO_CARD_NET && !plug(layer, node, card, vm, error))
+            return false;
+    }
+    return true;
+}
+
 void
 ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm)
 {
@@ -75,11 +98,8 @@ ireko_network_mend(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm)
         if (card->link != IREKO_CARD_NET)
             continue;
         g_autoptr(json_t) status = ireko_switch_status(layer->folder, card->network, NULL);
-        if (status == NULL || ireko_switch_port(status, node->path, card->index) != NULL)
-            continue;
-        IREKO_AUTOFD fd = layer->link(layer, node, card, NULL);
-        if (fd >= 0)
-            (void)ireko_vm_relink(vm, card->index, fd, ireko_patience(RELINK_SECONDS, 1), NULL);
+        if (status != NULL && ireko_switch_port(status, node->path, card->index) == NULL)
+            (void)plug(layer, node, card, vm, NULL);
     }
 }
 

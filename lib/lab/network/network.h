@@ -26,6 +26,10 @@ ireko_network_link(const IrekoLayer *layer,
                    const IrekoCard *card,
                    GError **error);
 
+/* Plugs the cards of the machine NODE, VM, which go nowhere yet, into the lab's switches. */
+bool
+ireko_network_plug(const IrekoLayer *layer, const IrekoNode *node, IrekoVm *vm, GError **error);
+
 /* Plugs the cards of the running machine NODE, VM, in again where the switch knows nothing of them:
  * it is another one than when the machine started. */
 void
