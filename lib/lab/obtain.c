@@ -220,10 +220,13 @@ ireko_task_obtain(IrekoTask *task)
         return NULL;
     }
     g_clear_error(&error);
+    g_autoptr(json_t) began = ireko_began_read(task->folder);
+    bool ran = began != NULL || ireko_thaw_is_needless(task->node, task->folder);
     vm = start_vm(task, &error);
     if (vm == NULL) {
         /* What was made for a machine that never ran is of no use to anybody. */
-        (void)ireko_file_remove_tree(task->folder, NULL);
+        if (!ran)
+            (void)ireko_file_remove_tree(task->folder, NULL);
         ireko_task_settle(task, IREKO_STATE_FAILED, error->message);
     }
     return vm;

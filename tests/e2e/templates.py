@@ -5,7 +5,7 @@ import json
 import os
 import signal
 
-from harness import Machine, Place, by_path, main, one_error, read, wait_for, write
+from harness import Machine, Place, by_path, kill, main, one_error, read, wait_for, write
 
 KEY_DIGITS = 32
 
@@ -347,6 +347,31 @@ def test_stopped_clone(place):
     place.ireko("down", "many")
 
 
+def test_stopped_stays_stopped(place):
+    """A machine that was stopped keeps its disks where it cannot be started."""
+    lab = place.lab("many", *hosts(2))
+    place.nest("up", lab)
+    for name in ("esxi01-1", "esxi01-2"):  # one booted, one is a clone
+        place.ireko("stop", name)
+        path = os.path.join(place.home, "run", "many", name, "scsi0-1-flat.vmdk")
+        with open(path, "r+b") as file:
+            file.write(b"precious")
+        for words in (("start", name), ("up", lab)):
+            place.ireko(*words, expect=1, env={"IREKO_FAKE_GUEST": place.path("none")})
+            assert place.nest(*words)["ok"]
+            with open(path, "rb") as file:
+                assert file.read(8) == b"precious", (name, words)
+            place.ireko("stop", name)
+        place.nest("up", lab)
+    place.ireko("down", "many")
+    place.nest("up", lab)
+    folder = os.path.join(place.home, "run", "many", "esxi01-1")
+    kill(place.guests()["many/esxi01-1"])
+    place.ireko("start", "esxi01-1", expect=1, env={"IREKO_FAKE_GUEST": place.path("none")})
+    assert {"scsi0-1.overlay", "scsi0-1-flat.vmdk"} & set(os.listdir(folder)), "what it wrote is gone"
+    place.ireko("down", "many")
+
+
 main([test_next_up, test_count, test_fresh,
       (test_change, "a byte of the host's .vmx", append("esxi01")),
       (test_change, "a byte of a guest's .vmx", append("linux")),
@@ -354,5 +379,6 @@ main([test_next_up, test_count, test_fresh,
       (test_change, "the program that runs machines", other_engine),
       test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer, test_one_does_not_answer,
       test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove,
-      test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone],
+      test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone,
+      test_stopped_stays_stopped],
      lambda: Place().fake())
