@@ -8,6 +8,7 @@
 
 #include "agent/agent.h"
 #include "base/text.h"
+#include "lab/clone/began.h"
 #include "lab/clone/freeze.h"
 #include "lab/end.h"
 #include "lab/layer.h"
@@ -185,6 +186,8 @@ ireko_lab_stop(const IrekoHome *home, const char *path, const IrekoLabRun *run, 
         return false;
     unsigned depth = g_strv_length(way.segments);
     const IrekoEnding ending = ending_of(lab, depth, run->cancel_fd);
+    /* in use by us too: its disks are put down as its own when it has ended */
+    IREKO_AUTOFD held = depth == 1 ? ireko_began_hold(way.folder) : -1;
     if (depth == 1)
         return ireko_machine_end(way.folder, &ending, error) &&
                ireko_thaw_detach(lab->nodes->pdata[0], way.folder, error);

@@ -125,6 +125,19 @@ ireko_vault_open_file(const IrekoVault *vault, const char *file, GError **error)
     return open_locked(path, error);
 }
 
+int
+ireko_vault_hold(const char *folder)
+{
+    g_autofree char *path = g_build_filename(folder, VAULT_MANIFEST, NULL);
+    return open_locked(path, NULL);
+}
+
+char *
+ireko_vault_mark(const IrekoVault *vault)
+{
+    return vault_folder_mark(vault->folder);
+}
+
 /* ---- the note of the last check ---- */
 
 static int64_t

@@ -30,6 +30,10 @@ vault_manifest_free(VaultManifest *manifest); /* NULL is fine */
 uint64_t
 vault_folder_bytes(const char *folder);
 
+/* What stays of FOLDER when it is renamed (store.c); NULL where it is gone. Free with g_free. */
+char *
+vault_folder_mark(const char *folder);
+
 /* How many checksums a file of BYTES has. */
 size_t
 vault_chunks(uint64_t bytes);

@@ -60,6 +60,13 @@ lock_all(const char *folder)
     return each_file(folder, DEPTH_MAX, lock_alone, fds) ? g_steal_pointer(&fds) : NULL;
 }
 
+/* A name of its own in STORE for what NAME was: another one may be in use yet. */
+static char *
+old_path(const char *store, const char *name)
+{
+    return g_strdup_printf("%s/" VAULT_OLD "%s-%08x", store, name, g_random_int());
+}
+
 bool
 ireko_vault_remove(const char *store, const char *name, GError **error)
 {
@@ -73,9 +80,7 @@ ireko_vault_remove(const char *store, const char *name, GError **error)
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE, "'%s' is in use", name);
         return false;
     }
-    g_autofree char *old = g_strdup_printf("%s/" VAULT_OLD "%s", store, name);
-    if (!ireko_file_remove_tree(old, error))
-        return false;
+    g_autofree char *old = old_path(store, name);
     if (rename(path, old) != 0) {
         ireko_error_from_errno(error, errno, "cannot remove '%s'", path);
         return false;
@@ -89,7 +94,7 @@ ireko_vault_discard(const char *store, const char *name)
     if (!ireko_text_is_name(name) || ireko_vault_remove(store, name, NULL))
         return;
     g_autofree char *path = g_build_filename(store, name, NULL);
-    g_autofree char *old = g_strdup_printf("%s/" VAULT_OLD "%s", store, name);
+    g_autofree char *old = old_path(store, name);
     (void)rename(path, old);
 }
 
@@ -112,6 +117,36 @@ ireko_vault_sweep(const char *store)
         if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0 && !is_in_use(path))
             (void)ireko_file_remove_tree(path, NULL);
     }
+}
+
+/* ---- found again ---- */
+
+char *
+vault_folder_mark(const char *folder)
+{
+    struct stat st;
+    return stat(folder, &st) == 0
+               ? g_strdup_printf("%jx-%jx", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino)
+               : NULL;
+}
+
+char *
+ireko_vault_find(const char *folder, const char *mark, GError **error)
+{
+    g_autofree char *there = vault_folder_mark(folder);
+    if (g_strcmp0(there, mark) == 0)
+        return g_strdup(folder);
+    g_autofree char *store = g_path_get_dirname(folder);
+    g_autoptr(GDir) dir = g_dir_open(store, 0, NULL);
+    for (const char *entry; dir != NULL && (entry = g_dir_read_name(dir)) != NULL;) {
+        g_autofree char *path = g_build_filename(store, entry, NULL);
+        g_autofree char *own = g_str_has_prefix(entry, VAULT_OLD) ? vault_folder_mark(path) : NULL;
+        if (g_strcmp0(own, mark) == 0)
+            return g_steal_pointer(&path);
+    }
+    g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
+                "what it goes on from is not there any more: '%s'", folder);
+    return NULL;
 }
 
 /* ---- listing ---- */

@@ -101,6 +101,22 @@ ireko_vault_bytes(const IrekoVault *vault);
 char *
 ireko_vault_path(const IrekoVault *vault, const char *file);
 
+/* ---- found again ---- */
+
+/* What tells VAULT's folder from any that has its name later; free with g_free. NULL where it is
+ * gone. */
+char *
+ireko_vault_mark(const IrekoVault *vault);
+
+/* Where the vault with MARK is, which was in FOLDER: there, or discarded since. Free with g_free;
+ * NULL with IREKO_ERROR_NOT_FOUND. */
+char *
+ireko_vault_find(const char *folder, const char *mark, GError **error);
+
+/* Has the vault in FOLDER be in use as long as the descriptor is open; -1: it cannot. */
+int
+ireko_vault_hold(const char *folder);
+
 /* ---- many ---- */
 
 typedef struct {

@@ -347,6 +347,32 @@ def test_stopped_clone(place):
     place.ireko("down", "many")
 
 
+def test_discarded_under_clone(place):
+    """A clone whose template was discarded and made anew keeps the disks that it has gone on from."""
+    labs = [place.lab(name, *hosts()) for name in ("one", "two", "three")]
+    place.nest("up", labs[0])
+    place.ireko("down", "one")
+    for lab, text in zip(labs, (b"first ", b"second", b"third ")):
+        place.nest("up", lab)  # a clone; what stands in its template's disk, it has on its own
+        with open(os.path.join(folder_of(place), "scsi0-1.disk"), "r+b") as file:
+            file.write(text)
+        if lab != labs[2]:
+            assert origins(place.nest("up", place.lab("next", *hosts())))["esxi01"] == "boot"
+            place.ireko("down", "next")
+    for name, text in (("one", b"first "), ("two", b"second"), ("three", b"third ")):
+        place.ireko("snapshot", name, "base")
+        place.ireko("template", "list")  # sweeps
+        place.ireko("stop", f"{name}:esxi01")
+        for path in (("run", name, "esxi01", "scsi0-1-flat.vmdk"),
+                     ("labs", name, "snapshots", "base", "esxi01", "scsi0-1.disk")):
+            with open(os.path.join(place.home, *path), "rb") as file:
+                assert file.read(6) == text, path
+    for name in ("one", "two", "three"):
+        place.ireko("down", name)
+    place.ireko("template", "list")
+    assert [name for name in os.listdir(place.path("home/templates")) if name.startswith(".")] == []
+
+
 def test_stopped_stays_stopped(place):
     """A machine that was stopped keeps its disks where it cannot be started."""
     lab = place.lab("many", *hosts(2))
@@ -380,5 +406,5 @@ main([test_next_up, test_count, test_fresh,
       test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer, test_one_does_not_answer,
       test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove,
       test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone,
-      test_stopped_stays_stopped],
+      test_discarded_under_clone, test_stopped_stays_stopped],
      lambda: Place().fake())

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/file.h"
 #include "base/jsonl.h"
+#include "vault/vault.h"
 
 #define FROM     "from.json"
 #define FROM_MAX ((size_t)1 << 20)
@@ -62,6 +63,27 @@ ireko_began_read(const char *folder)
     size_t len = 0;
     g_autofree char *text = ireko_file_read(AT_FDCWD, path, FROM_MAX, &len, NULL);
     return text != NULL ? ireko_jsonl_decode(text, len, NULL) : NULL;
+}
+
+/* One that an older ireko wrote does not name its vault. */
+char *
+ireko_began_path(const json_t *began, const char *path, GError **error)
+{
+    const char *vault = json_string_value(json_object_get(began, "vault"));
+    const char *mark = json_string_value(json_object_get(began, "mark"));
+    if (vault == NULL || mark == NULL || !g_str_has_prefix(path, vault))
+        return g_strdup(path);
+    g_autofree char *now = ireko_vault_find(vault, mark, error);
+    return now != NULL ? g_strconcat(now, path + strlen(vault), NULL) : NULL;
+}
+
+int
+ireko_began_hold(const char *folder)
+{
+    g_autoptr(json_t) began = ireko_began_read(folder);
+    const char *vault = json_string_value(json_object_get(began, "vault"));
+    g_autofree char *now = vault != NULL ? ireko_began_path(began, vault, NULL) : NULL;
+    return now != NULL ? ireko_vault_hold(now) : -1;
 }
 
 void

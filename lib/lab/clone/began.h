@@ -25,15 +25,27 @@ bool
 ireko_is_thawing(const char *folder);
 
 /* Keeps FROM, what the machine of FOLDER, which does not run yet, goes on from:
- *     {"origin":"clone","macs":[A ...],"disks":[{"device":D,"base":PATH,"format":F}],"state":PATH}
- * its origin in words, the addresses that its cards were made with, the file that each of its disks
- * lies over, and, where its memory lies over one, too, the state that goes with that. */
+ *     {"origin":"clone","macs":[A ...],"vault":PATH,"mark":M,
+ *      "disks":[{"device":D,"base":PATH,"format":F}],"state":PATH}
+ * its origin in words, the addresses that its cards were made with, the vault, the file of it that
+ * each of its disks lies over, and, where its memory lies over one, too, the state that goes with
+ * that. */
 bool
 ireko_began_write(const char *folder, const json_t *from, GError **error);
 
 /* What was kept, a new reference; NULL: it booted. */
 json_t *
 ireko_began_read(const char *folder);
+
+/* Where PATH of BEGAN is now: its vault may have been discarded, and another one made in its place.
+ * Free with g_free. */
+char *
+ireko_began_path(const json_t *began, const char *path, GError **error);
+
+/* Has what the machine of FOLDER goes on from be in use as long as the descriptor is open; -1 where
+ * there is nothing to hold. */
+int
+ireko_began_hold(const char *folder);
 
 /* Forgets all of it: the machine of FOLDER does not run and is to begin anew. */
 void

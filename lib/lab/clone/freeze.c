@@ -117,17 +117,22 @@ find_base(const json_t *began, const char *device)
     const json_t *disk;
     json_array_foreach(json_object_get(began, "disks"), i, disk)
     {
-        if (g_strcmp0(json_string_value(json_object_get(disk, "device")), device) == 0)
+        if (g_strcmp0(json_string_value(json_object_get(disk, "device")), device) == 0 &&
+            json_is_string(json_object_get(disk, "base")))
             return disk;
     }
     return NULL;
 }
 
-/* Puts the overlay of DISK in FOLDER and what it lies over, BASE, down as one raw disk: FD. */
+/* Puts the overlay of DISK in FOLDER and what it lies over, as BEGAN says, down as one raw disk:
+ * FD.
+ */
 static bool
-flatten(const IrekoDisk *disk, const json_t *base, const char *folder, int fd, GError **error)
+flatten(const IrekoDisk *disk, const json_t *began, const char *folder, int fd, GError **error)
 {
-    const char *path = json_string_value(json_object_get(base, "base"));
+    const json_t *base = find_base(began, disk->device);
+    const char *then = json_string_value(json_object_get(base, "base"));
+    g_autofree char *path = ireko_began_path(began, then, error);
     bool raw = g_strcmp0(json_string_value(json_object_get(base, "format")), formats[0]) == 0;
     g_autofree char *over = ireko_made_overlay_path(disk, folder);
     uint64_t bytes = ireko_made_bytes(disk);
@@ -145,7 +150,8 @@ copy_disk(const Freezing *freezing, const IrekoDrive *drive, GError **error)
     const json_t *base = find_base(freezing->began, drive->disk->device);
     if (base != NULL) {
         IREKO_AUTOFD to_fd = ireko_vault_create(freezing->writer, name, error);
-        return to_fd >= 0 && flatten(drive->disk, base, freezing->order->folder, to_fd, error);
+        return to_fd >= 0 &&
+               flatten(drive->disk, freezing->began, freezing->order->folder, to_fd, error);
     }
     IREKO_AUTOFD fd = open_disk(drive->path, error);
     struct stat st;
@@ -381,8 +387,11 @@ ireko_thaw_prepare(const IrekoLayer *layer,
 {
     thaw->frozen = (IrekoFrozen){.ram_fd = -1, .state_fd = -1};
     thaw->macs = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(json_t) began = json_pack("{s:s,s:O,s:[]}", "origin", thaw->origin, "macs",
-                                        json_object_get(thaw->about, "macs"), "disks");
+    g_autofree char *vault = ireko_vault_path(thaw->vault, ""),
+                    *mark = ireko_vault_mark(thaw->vault);
+    g_autoptr(json_t) began =
+        json_pack("{s:s,s:O,s:s,s:s?,s:[]}", "origin", thaw->origin, "macs",
+                  json_object_get(thaw->about, "macs"), "vault", vault, "mark", mark, "disks");
     if (!take_macs(thaw, node, error) || !open_frozen(thaw, began, error) ||
         !ireko_layer_prepare(layer, node, NULL, ret_start, error))
         return false;
@@ -402,9 +411,9 @@ ireko_thaw_prepare(const IrekoLayer *layer,
 
 /* ---- on its own again ---- */
 
-/* The disk DISK of FOLDER, which lay over BASE, as ireko makes one. */
+/* The disk DISK of FOLDER, which lay over another as BEGAN says, as ireko makes one. */
 static bool
-detach(const IrekoDisk *disk, const json_t *base, const char *folder, GError **error)
+detach(const IrekoDisk *disk, const json_t *began, const char *folder, GError **error)
 {
     g_autofree char *path = NULL;
     const char *format = NULL;
@@ -421,7 +430,7 @@ detach(const IrekoDisk *disk, const json_t *base, const char *folder, GError **e
     IREKO_AUTOFD fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (fd < 0)
         ireko_error_from_errno(error, errno, "cannot open the disk '%s'", path);
-    return fd >= 0 && flatten(disk, base, folder, fd, error);
+    return fd >= 0 && flatten(disk, began, folder, fd, error);
 }
 
 bool
@@ -430,8 +439,7 @@ ireko_thaw_detach(const IrekoNode *node, const char *folder, GError **error)
     g_autoptr(json_t) began = ireko_began_read(folder);
     for (unsigned i = 0; i < node->machine->disks->len; i++) {
         const IrekoDisk *disk = node->machine->disks->pdata[i];
-        const json_t *base = find_base(began, disk->device);
-        if (base != NULL && !detach(disk, base, folder, error))
+        if (find_base(began, disk->device) != NULL && !detach(disk, began, folder, error))
             return false;
     }
     ireko_began_forget(folder);

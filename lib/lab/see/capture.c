@@ -158,7 +158,8 @@ static void
 find_beginning(IrekoCapture *capture)
 {
     g_autoptr(json_t) began = ireko_began_read(capture->folder);
-    const char *state = json_string_value(json_object_get(began, "state"));
+    const char *path = json_string_value(json_object_get(began, "state"));
+    g_autofree char *state = path != NULL ? ireko_began_path(began, path, NULL) : NULL;
     capture->began = state != NULL ? open_state(state, NULL) : NULL;
 }
 
