@@ -64,8 +64,7 @@ template_warm(const IrekoHome *home,
 static bool
 cool_one(const IrekoHome *home, const char *name, bool dry_run, GError **error)
 {
-    int ended =
-        dry_run ? (int)ireko_template_spares(home, name) : ireko_template_cool(home, name, error);
+    int ended = ireko_template_cool(home, name, dry_run, error);
     if (ended < 0)
         return false;
     (void)printf("%s %d of %s\n", dry_run ? "would end" : "ended", ended, name);

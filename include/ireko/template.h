@@ -73,8 +73,9 @@ ireko_template_warm_labs(const IrekoHome *home);
 unsigned
 ireko_template_spares(const IrekoHome *home, const char *name);
 
-/* Ends the spares of the lab NAME; their number, or -1 with an error. */
+/* Ends the spares of the lab NAME, those that died among them; their number, or -1 with an error.
+ * With DRY_RUN they stay. */
 int
-ireko_template_cool(const IrekoHome *home, const char *name, GError **error);
+ireko_template_cool(const IrekoHome *home, const char *name, bool dry_run, GError **error);
 
 G_END_DECLS

@@ -101,6 +101,12 @@ def test_cool(place):
     assert place.ireko("template", "cool", labs[0]).stdout == "ended 1 of one\n"
     one_error(place.ireko("template", "cool", "one", expect=1), "'one' has no spares")
     assert took_one(place, labs[1]) and not spares(place)
+    one_error(place.ireko("template", "cool", "two", expect=1), "'two' has no spares")
+    warm(place, labs[1], "--count", "2")
+    kill(pid_of(spares(place)[0]))
+    said = [place.ireko("template", "cool", "two", *words).stdout.replace("would end", "ended")
+            for words in (("--dry-run",), ())]
+    assert said == ["ended 2 of two\n"] * 2, said
     warm(place, labs[1])
     place.ireko("down", "two")
     assert len(spares(place)) == 1 and "1 spare" in place.ireko("ps").stderr
@@ -114,6 +120,8 @@ def test_no_template(place):
     lab = place.lab("many", *hosts())
     one_error(place.ireko("template", "warm", lab, expect=1), "no template yet", "ireko up")
     place.assert_nothing_left()
+    env = {"IREKO_TEMPLATES_SIZE": "0"}
+    one_error(place.ireko("template", "warm", lab, env=env, expect=1), "IREKO_TEMPLATES_SIZE is 0")
     own = place.lab("own", *hosts(**{"scsi0:2.present": "TRUE", "scsi0:2.fileName": "mine.img"}))
     write(os.path.join(own, "mine.img"), b"\1" * 4096)
     one_error(place.ireko("template", "warm", own, expect=1), "no spare", "mine.img")
@@ -145,6 +153,11 @@ def test_changed(place):
     assert warm(place, lab) == {"esxi01": (1, 1)} and spares(place) != [old]
     assert took_one(place, lab)
     place.ireko("down", "many")
+    warm(place, lab)
+    made(place, place.lab("many", *hosts(2)))
+    assert set(warm(place, lab)) == {"esxi01-1", "esxi01-2"}
+    assert len(spares(place)) == 2, "the lab has no esxi01 any more"
+    place.ireko("template", "cool", "--all")
 
 
 def test_damaged_template(place):
@@ -194,6 +207,7 @@ def test_two_at_once(place):
     one_error(place.ireko("template", "warm", lab, expect=1), "another ireko is at work")
     one_error(place.ireko("template", "cool", "many", expect=1), "another ireko is at work")
     assert took_one(place, lab), "up need not wait"
+    one_error(place.ireko("template", "warm", lab, expect=1), "another ireko is at work")
     process.send_signal(signal.SIGINT)
     process.communicate()
     place.started.remove(process)
@@ -241,6 +255,29 @@ def test_plugged(place):
     place.ireko("template", "cool", "many")
 
 
+def test_links(place):
+    """Nothing is removed where a link leads to; what cannot be opened is told as that."""
+    lab = made(place, place.lab("many", *hosts()))
+    mine = os.path.join(place.folder, "mine")
+    os.makedirs(os.path.join(mine, "esxi01", "precious"))
+    os.makedirs(os.path.join(mine, ".new-precious"))
+    top = os.path.join(place.home, "run", ".spares")
+    os.makedirs(os.path.join(top, "many"))
+    os.symlink(mine, os.path.join(top, "many", "esxi01"))
+    os.symlink(mine, os.path.join(top, "all"))
+    place.ireko("template", "cool", "--all", expect=None)
+    one_error(place.ireko("template", "warm", lab, expect=1), "esxi01")
+    assert sorted(os.listdir(mine)) == [".new-precious", "esxi01"] and os.listdir(os.path.join(mine, "esxi01"))
+    place.nest("up", lab)
+    place.ireko("down", "many")
+    shutil.rmtree(top)
+    os.makedirs(top)
+    os.symlink(mine, os.path.join(top, "many"))
+    one_error(place.ireko("template", "warm", lab, expect=1), "cannot open", ".spares/many")
+    assert os.listdir(os.path.join(mine, "esxi01"))
+    shutil.rmtree(top)
+
+
 def test_cool_beside_up(place):
     """cool ends no machine that up has just taken, wherever the two meet."""
     if not os.access(STOP_AT, os.X_OK):
@@ -267,5 +304,5 @@ def test_cool_beside_up(place):
 
 main([test_taken, test_count, test_cool, test_no_template, test_dry_run, test_changed,
       test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made, test_plugged,
-      test_cool_beside_up],
+      test_links, test_cool_beside_up],
      lambda: Place().fake())

@@ -153,14 +153,25 @@ end_in(const char *folder, bool all, unsigned *ret_ended, GError **error)
     return true;
 }
 
-/* The same, for every machine in FOLDER, a lab's. */
 static bool
-end_all(const char *folder, bool all, unsigned *ret_ended, GError **error)
+is_kept(const GPtrArray *nodes, const char *name)
+{
+    for (unsigned i = 0; nodes != NULL && i < nodes->len; i++) {
+        const IrekoNode *node = nodes->pdata[i];
+        if (strcmp(node->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The same, in FOLDER, a lab's, for every machine that is none of KEPT. */
+static bool
+end_all(const char *folder, const GPtrArray *kept, bool all, unsigned *ret_ended, GError **error)
 {
     g_auto(GStrv) machines = names_in(folder, false);
     for (size_t i = 0; machines[i] != NULL; i++) {
         g_autofree char *machine = g_build_filename(folder, machines[i], NULL);
-        if (!end_in(machine, all, ret_ended, error))
+        if (!is_kept(kept, machines[i]) && !end_in(machine, all, ret_ended, error))
             return false;
     }
     return true;
@@ -184,7 +195,7 @@ ireko_spares_lock(const IrekoHome *home, const char *lab, GError **error)
         if (flock(fd, LOCK_EX | LOCK_NB) != 0)
             break;
         if (fstat(fd, &own) == 0 && stat(folder, &there) == 0 && own.st_ino == there.st_ino)
-            return end_all(folder, false, NULL, error) ? ireko_fd_steal(&fd) : -1;
+            return end_all(folder, NULL, false, NULL, error) ? ireko_fd_steal(&fd) : -1;
     }
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE,
                 "another ireko is at work on the spares of the lab '%s': wait for it, or end it",
@@ -207,12 +218,14 @@ ireko_spares_tidy(const IrekoHome *home, const char *lab)
 }
 
 bool
-ireko_spares_end(const IrekoHome *home, const char *lab, unsigned *ret_ended, GError **error)
+ireko_spares_end(const IrekoHome *home,
+                 const char *lab,
+                 const GPtrArray *kept,
+                 unsigned *ret_ended,
+                 GError **error)
 {
     g_autofree char *folder = lab_folder(home->run, lab);
-    bool ended = end_all(folder, true, ret_ended, error);
-    ireko_spares_tidy(home, lab);
-    return ended;
+    return end_all(folder, kept, true, ret_ended, error);
 }
 
 void
@@ -227,11 +240,39 @@ ireko_spares_sweep(const IrekoHome *home, const char *lab)
 
 /* ---- counted ---- */
 
+/* What is in the folders of the machines in FOLDER, a lab's: half made, with HALF, or the rest. */
+static unsigned
+count_in(const char *folder, bool half)
+{
+    g_auto(GStrv) machines = names_in(folder, false);
+    unsigned count = 0;
+    for (size_t i = 0; machines[i] != NULL; i++) {
+        g_autofree char *machine = g_build_filename(folder, machines[i], NULL);
+        g_auto(GStrv) names = names_in(machine, half);
+        count += g_strv_length(names);
+    }
+    return count;
+}
+
+unsigned
+ireko_spares_there(const IrekoHome *home, const char *lab)
+{
+    g_autofree char *folder = lab_folder(home->run, lab);
+    return count_in(folder, false);
+}
+
 char **
 ireko_spares_labs(const IrekoHome *home)
 {
     g_autofree char *all = g_build_filename(home->run, SPARES, NULL);
-    return names_in(all, false);
+    g_auto(GStrv) labs = names_in(all, false);
+    g_autoptr(GStrvBuilder) having = g_strv_builder_new();
+    for (size_t i = 0; labs[i] != NULL; i++) {
+        g_autofree char *folder = g_build_filename(all, labs[i], NULL);
+        if (count_in(folder, false) + count_in(folder, true) > 0)
+            g_strv_builder_add(having, labs[i]);
+    }
+    return g_strv_builder_end(having);
 }
 
 static bool
@@ -311,6 +352,11 @@ ireko_spare_make(const IrekoClone *clone, GError **error)
     IrekoClone own = *clone;
     own.layer = &layer;
     own.folder = half;
+    if (g_file_test(folder, G_FILE_TEST_IS_SYMLINK)) {
+        g_set_error(error, IREKO_ERROR, IREKO_ERROR_STATE, "'%s' is a symbolic link: remove it",
+                    folder);
+        return false;
+    }
     if (!ireko_file_make_folder(half, error))
         return false;
     g_autoptr(IrekoVm) vm = ireko_clone_start(&own, NULL, error);

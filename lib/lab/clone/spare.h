@@ -39,9 +39,18 @@ ireko_spares_fit(const IrekoClone *clone, bool end);
 IrekoVm *
 ireko_spare_take(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
-/* Ends all of LAB's, with the lock, and removes them; adds their number to RET_ENDED. */
+/* Ends those of LAB, with the lock, whose machine is none of KEPT (IrekoNode), and removes them;
+ * KEPT may be NULL: no machine is. Adds their number to RET_ENDED. */
 bool
-ireko_spares_end(const IrekoHome *home, const char *lab, unsigned *ret_ended, GError **error);
+ireko_spares_end(const IrekoHome *home,
+                 const char *lab,
+                 const GPtrArray *kept,
+                 unsigned *ret_ended,
+                 GError **error);
+
+/* How many that would be, without KEPT; those that died are among them. */
+unsigned
+ireko_spares_there(const IrekoHome *home, const char *lab);
 
 /* Removes folders of LAB's that are empty, with the lock. */
 void
@@ -51,7 +60,7 @@ ireko_spares_tidy(const IrekoHome *home, const char *lab);
 void
 ireko_spares_sweep(const IrekoHome *home, const char *lab);
 
-/* Labs that have spares; free with g_strfreev. */
+/* Labs that have spares, ready, half made or dead; free with g_strfreev. */
 char **
 ireko_spares_labs(const IrekoHome *home);
 

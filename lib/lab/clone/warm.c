@@ -79,9 +79,11 @@ add_clone(Warm *warm, const IrekoNode *node, GError **error)
     if (use == IREKO_TEMPLATE_MAKE)
         ireko_templates_settle(warm->templates, node);
     if (vault == NULL) {
+        const char *none = ireko_templates_limit() == 0
+                               ? IREKO_TEMPLATES_SIZE_VAR " is 0: there are no templates"
+                               : "it has no template yet ('ireko up' makes one of it)";
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND, "'%s' can have no spare: %s",
-                    node->path,
-                    words != NULL ? words : "it has no template yet ('ireko up' makes one of it)");
+                    node->path, words != NULL ? words : none);
         return false;
     }
     const IrekoClone clone = {
@@ -135,8 +137,9 @@ make(const Warm *warm, unsigned missing, GError **error)
     for (unsigned i = 0; i < warm->clones->len; i++) {
         const IrekoClone *clone = &g_array_index(warm->clones, IrekoClone, i);
         IrekoSpares *spares = warm->spares->pdata[i];
-        g_autofree char *step = g_strdup_printf("making a spare of %s", clone->node->path);
         for (unsigned k = 0; k < spares->made; k++, spares->ready++, done++) {
+            g_autofree char *step = g_strdup_printf("making a spare of %s (%u of %u)",
+                                                    clone->node->path, k + 1, spares->made);
             if (warm->run->progress != NULL)
                 warm->run->progress(warm->run->data, step, done, missing);
             if (!ireko_spare_make(clone, error)) {
@@ -166,6 +169,9 @@ ireko_template_warm(const IrekoHome *home,
     IREKO_AUTOFD lock = dry_run ? -1 : ireko_spares_lock(home, lab->name, error);
     if (!dry_run && lock < 0)
         return NULL;
+    unsigned ended = 0; /* of machines that the lab has no more */
+    if (!dry_run && !ireko_spares_end(home, lab->name, lab->nodes, &ended, error))
+        return NULL;
     unsigned missing = count(&warm, wanted, !dry_run);
     bool made = check_memory(&warm, error) && (dry_run || make(&warm, missing, error));
     if (!made && !dry_run)
@@ -186,12 +192,15 @@ ireko_template_spares(const IrekoHome *home, const char *name)
 }
 
 int
-ireko_template_cool(const IrekoHome *home, const char *name, GError **error)
+ireko_template_cool(const IrekoHome *home, const char *name, bool dry_run, GError **error)
 {
+    if (dry_run)
+        return (int)ireko_spares_there(home, name);
     unsigned ended = 0;
     IREKO_AUTOFD lock = ireko_spares_lock(home, name, error);
-    if (lock < 0 || !ireko_spares_end(home, name, &ended, error))
+    if (lock < 0 || !ireko_spares_end(home, name, NULL, &ended, error))
         return -1;
+    ireko_spares_tidy(home, name);
     g_autofree char *templates = g_build_filename(home->cache, IREKO_TEMPLATES_FOLDER, NULL);
     ireko_vault_sweep(templates); /* of one that was discarded they may have been the last users */
     return (int)ended;
