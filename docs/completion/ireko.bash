@@ -17,10 +17,29 @@ _ireko_paths()
 
 _ireko_labs()
 {
-    local lab
-    for lab in "$(_ireko_state)"/*/; do
-        [ -d "$lab" ] && basename "$lab"
+    _ireko_folders "$(_ireko_state)"
+}
+
+# Names of the folders in $1.
+_ireko_folders()
+{
+    local folder
+    for folder in "$1"/*/; do
+        [ -d "$folder" ] && basename "$folder"
     done
+}
+
+_ireko_spares()
+{
+    local run=${XDG_RUNTIME_DIR:+$XDG_RUNTIME_DIR/ireko}
+    [ -n "$run" ] || run=${XDG_STATE_HOME:-$HOME/.local/state}/ireko/run
+    [ -z "$IREKO_HOME" ] || run=$IREKO_HOME/run
+    _ireko_folders "$run/.spares"
+}
+
+_ireko_templates()
+{
+    _ireko_folders "${IREKO_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/ireko}/templates"
 }
 
 _ireko_options()
@@ -130,7 +149,9 @@ _ireko()
             elif [ "${COMP_WORDS[2]}" = warm ]; then
                 mapfile -t COMPREPLY < <(compgen -d -- "$word"; compgen -f -X '!*.yaml' -- "$word")
             elif [ "${COMP_WORDS[2]}" = cool ]; then
-                words=$(_ireko_labs)
+                words=$(_ireko_spares)
+            elif [ "${COMP_WORDS[2]}" = remove ]; then
+                words=$(_ireko_templates)
             fi
             ;;
         esac

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 from tap import Tap, read
 
@@ -29,10 +30,10 @@ def program(ireko, *words):
     return done.stdout
 
 
-def offered(top, *words):
+def offered(top, *words, env=None):
     script = os.path.join(top, "docs/completion/ireko.bash")
     done = subprocess.run(["bash", "-c", ASK_BASH, "bash", script, "ireko", *words],
-                          capture_output=True, text=True, check=False)
+                          capture_output=True, text=True, check=False, env={**os.environ, **(env or {})})
     return {line.strip() for line in done.stdout.splitlines() if line.strip()}
 
 
@@ -94,6 +95,25 @@ def sub_verb_rows(tap, top, ireko, verb, subs):
     return options
 
 
+def template_rows(tap, top):
+    """What stands ready and what is kept, which no lab on record tells of."""
+    with tempfile.TemporaryDirectory() as home:
+        state = {"HOME": home, "IREKO_HOME": "", "XDG_STATE_HOME": "", "XDG_CACHE_HOME": "", "XDG_RUNTIME_DIR": ""}
+        below = {"IREKO_HOME": ("{}/run/.spares", "{}/templates"),
+                 "XDG_RUNTIME_DIR": ("{}/ireko/.spares", "{}/.cache/ireko/templates"),
+                 "XDG_STATE_HOME": ("{}/ireko/run/.spares", "{}/.cache/ireko/templates")}
+        for variable, (spares, templates) in below.items():
+            folder = os.path.join(home, variable)
+            names = (os.path.join(spares.format(folder), "gone"),
+                     os.path.join(templates.format(folder if variable == "IREKO_HOME" else home), "0e7e"))
+            for name in names:
+                os.makedirs(name, exist_ok=True)
+            env = {**state, variable: folder}
+            found = offered(top, "template", "cool", "", env=env) | offered(top, "template", "remove", "0", env=env)
+            tap.row(f"bash completes what cool and remove take ({variable})",
+                    differences("name", found, {"gone", "0e7e"}, "ireko.bash", "the folders"))
+
+
 def options_rows(tap, top, ireko, verb):
     text = program(ireko, verb, "--help")
     subs = re.findall(rf"^  {verb} ([a-z]+)  +\S", text, re.MULTILINE)
@@ -116,6 +136,7 @@ def main():
     verbs_rows(tap, top, ireko, verbs)
     for verb in sorted(verbs):
         options_rows(tap, top, ireko, verb)
+    template_rows(tap, top)
     tap.row("every option of the program is in the help of a verb or in ireko.1",
             differences("option", set(MAN_OPTION.findall(read(top, "docs/man/ireko.1"))),
                         {"help", "version"}, "ireko.1", "ireko itself"))
