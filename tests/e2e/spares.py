@@ -255,6 +255,26 @@ def test_plugged(place):
     place.ireko("template", "cool", "many")
 
 
+def expected_mib(place, lab):
+    """What up says that the lab's machines will take; it is down again then."""
+    [line] = [line for line in place.ireko("up", lab).stderr.splitlines() if " expected, " in line]
+    place.ireko("down", "many")
+    number, unit = line.split()[1:3]
+    return float(number) * {"KiB": 1 / 1024, "MiB": 1, "GiB": 1024}[unit]
+
+
+def test_memory(place):
+    """What spares have is not wanted once more: up takes them where there is no room for others."""
+    lab = made(place, place.lab("many", *hosts(4)))
+    before = expected_mib(place, lab)
+    warm(place, lab)
+    assert expected_mib(place, lab) < before / 100
+    warm(place, lab)
+    kill(pid_of(spares(place)[0]))
+    assert abs(expected_mib(place, lab) - before / 4) < 1
+    place.ireko("template", "cool", "--all")
+
+
 def test_links(place):
     """Nothing is removed where a link leads to; what cannot be opened is told as that."""
     lab = made(place, place.lab("many", *hosts()))
@@ -304,5 +324,5 @@ def test_cool_beside_up(place):
 
 main([test_taken, test_count, test_cool, test_no_template, test_dry_run, test_changed,
       test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made, test_plugged,
-      test_links, test_cool_beside_up],
+      test_links, test_memory, test_cool_beside_up],
      lambda: Place().fake())

@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "lab/clone/clone.h"
 #include "lab/clone/freeze.h"
+#include "lab/clone/spare.h"
 
 #define FREEZE_SECONDS                                                                             \
     60 /* for the state, the memory and the disks to be written, times the pace */
@@ -201,8 +202,23 @@ ireko_template_own_bytes(const IrekoNode *node)
     return CLONE_BYTES + ireko_nodes_count(node->guests) * CLONE_INNER_BYTES;
 }
 
-/* What GROUP's machines take: all of their memory where they boot; as clones what they share, once,
- * and what each writes. */
+/* How many of GROUP's machines, clones of VAULT, stand ready: what they write they have by now. */
+static unsigned
+ready_of(const IrekoTemplates *templates, const Group *group, const IrekoVault *vault)
+{
+    unsigned ready = 0;
+    GHashTableIter iter;
+    void *node = NULL, *of = NULL;
+    g_hash_table_iter_init(&iter, templates->of);
+    while (g_hash_table_iter_next(&iter, &node, &of)) {
+        const IrekoClone clone = {.layer = templates->layer, .node = node, .vault = vault};
+        ready += of == group && ireko_spares_fit(&clone, false) > 0;
+    }
+    return ready;
+}
+
+/* What GROUP's machines will take: all of their memory where they boot; as clones what they share,
+ * once, and what each writes. */
 static uint64_t
 expected_of(const IrekoTemplates *templates, const Group *group)
 {
@@ -214,7 +230,9 @@ expected_of(const IrekoTemplates *templates, const Group *group)
         return whole * group->count;
     g_autoptr(IrekoVault) vault = ireko_vault_open(templates->store, group->key, NULL);
     if (vault != NULL)
-        return MIN(ireko_vault_bytes(vault) + own * group->count, whole * group->count);
+        return MIN(ireko_vault_bytes(vault) +
+                       own * (group->count - ready_of(templates, group, vault)),
+                   whole * group->count);
     uint64_t clones = whole / TOUCHED_PART + own * (group->count - 1);
     return whole + (group->count > 1 ? MIN(clones, whole * (group->count - 1)) : 0);
 }
