@@ -255,6 +255,23 @@ def test_plugged(place):
     place.ireko("template", "cool", "many")
 
 
+def test_damaged(place):
+    """One whose note of what it fits is damaged is not taken; warm ends it."""
+    lab = made(place, place.lab("many", *hosts()))
+    for damage in (b"", b"{", b"[]", b"[" * 100000, b"{}" + b" " * (2 << 20), os.mkdir, os.mkfifo):
+        warm(place, lab)
+        [folder] = spares(place)
+        path = os.path.join(folder, "spare.json")
+        os.unlink(path)
+        write(path, damage) if isinstance(damage, bytes) else damage(path)
+        pid = pid_of(folder)
+        place.nest("up", lab)
+        assert pid_of(os.path.join(place.home, "run", "many", "esxi01")) != pid, damage
+        place.ireko("down", "many")
+        assert warm(place, lab) == {"esxi01": (1, 1)} and not os.path.exists(folder), damage
+        place.ireko("template", "cool", "many")
+
+
 def expected_mib(place, lab):
     """What up says that the lab's machines will take; it is down again then."""
     [line] = [line for line in place.ireko("up", lab).stderr.splitlines() if " expected, " in line]
@@ -324,5 +341,5 @@ def test_cool_beside_up(place):
 
 main([test_taken, test_count, test_cool, test_no_template, test_dry_run, test_changed,
       test_damaged_template, test_in_use, test_does_not_go_on, test_two_at_once, test_half_made, test_plugged,
-      test_links, test_memory, test_cool_beside_up],
+      test_links, test_damaged, test_memory, test_cool_beside_up],
      lambda: Place().fake())

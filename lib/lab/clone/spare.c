@@ -92,7 +92,8 @@ read_shape(const char *folder)
 {
     g_autofree char *path = g_build_filename(folder, SHAPE, NULL);
     size_t len = 0;
-    g_autofree char *text = ireko_file_read(AT_FDCWD, path, SHAPE_MAX, &len, NULL);
+    bool file = g_file_test(path, G_FILE_TEST_IS_REGULAR); /* nobody waits for a writer */
+    g_autofree char *text = file ? ireko_file_read(AT_FDCWD, path, SHAPE_MAX, &len, NULL) : NULL;
     return text != NULL ? ireko_jsonl_decode(text, len, NULL) : NULL;
 }
 
