@@ -173,13 +173,26 @@ put(GByteArray *out, size_t at, unsigned width, uint64_t value)
         out->data[at + i] = (uint8_t)(value >> 8 * (width - 1 - i));
 }
 
+/* Of the L1 table of a disk of BYTES. */
+static uint64_t
+qcow2_entries(uint64_t bytes)
+{
+    uint64_t entry_bytes = (uint64_t)QCOW2_CLUSTER * (QCOW2_CLUSTER / QCOW2_L2_ENTRY);
+    return (bytes + entry_bytes - 1) / entry_bytes;
+}
+
+/* That such a disk has when it is empty. */
+static uint64_t
+qcow2_clusters(uint64_t bytes)
+{
+    uint64_t table_bytes = qcow2_entries(bytes) * QCOW2_L2_ENTRY;
+    return QCOW2_FIRST_L1 + (table_bytes + QCOW2_CLUSTER - 1) / QCOW2_CLUSTER;
+}
+
 static bool
 make_qcow2(const char *path, uint64_t bytes, GError **error)
 {
-    uint64_t entry_bytes = (uint64_t)QCOW2_CLUSTER * (QCOW2_CLUSTER / QCOW2_L2_ENTRY);
-    uint64_t entries = (bytes + entry_bytes - 1) / entry_bytes;
-    uint64_t clusters =
-        QCOW2_FIRST_L1 + (entries * QCOW2_L2_ENTRY + QCOW2_CLUSTER - 1) / QCOW2_CLUSTER;
+    uint64_t clusters = qcow2_clusters(bytes);
     g_autoptr(GByteArray) head = g_byte_array_new();
     g_byte_array_set_size(head, QCOW2_FIRST_L1 * QCOW2_CLUSTER);
     memset(head->data, 0, head->len);
@@ -192,7 +205,7 @@ make_qcow2(const char *path, uint64_t bytes, GError **error)
         {4, 4, 3},
         {20, 4, QCOW2_BITS},
         {24, 8, bytes},
-        {36, 4, entries},
+        {36, 4, qcow2_entries(bytes)},
         {40, 8, (uint64_t)QCOW2_FIRST_L1 * QCOW2_CLUSTER},
         {48, 8, QCOW2_CLUSTER}, /* the table of reference counts, of one cluster */
         {56, 4, 1},
@@ -211,6 +224,16 @@ char *
 ireko_made_overlay_path(const IrekoDisk *disk, const char *folder)
 {
     return path_of(disk, folder, ".overlay");
+}
+
+/* It grows by the first cluster that is written, and by the table that leads to it. */
+bool
+ireko_made_overlay_is_written(const IrekoDisk *disk, const char *folder)
+{
+    g_autofree char *path = ireko_made_overlay_path(disk, folder);
+    struct stat st;
+    return stat(path, &st) == 0 &&
+           (uint64_t)st.st_size > qcow2_clusters(ireko_made_bytes(disk)) * QCOW2_CLUSTER;
 }
 
 bool

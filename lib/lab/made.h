@@ -30,6 +30,10 @@ ireko_made_overlay(const IrekoDisk *disk, const char *folder, char **ret_path, G
 char *
 ireko_made_overlay_path(const IrekoDisk *disk, const char *folder);
 
+/* Whether it is there and something was written to it. */
+bool
+ireko_made_overlay_is_written(const IrekoDisk *disk, const char *folder);
+
 /* The size that DISK is made with: what is asked for, in whole sectors of 512 bytes. */
 uint64_t
 ireko_made_bytes(const IrekoDisk *disk);

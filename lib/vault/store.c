@@ -145,7 +145,7 @@ ireko_vault_find(const char *folder, const char *mark, GError **error)
             return g_steal_pointer(&path);
     }
     g_set_error(error, IREKO_ERROR, IREKO_ERROR_NOT_FOUND,
-                "what it goes on from is not there any more: '%s'", folder);
+                "'%s', which its disks lie over, is not there any more", folder);
     return NULL;
 }
 

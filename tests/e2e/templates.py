@@ -373,6 +373,31 @@ def test_discarded_under_clone(place):
     assert [name for name in os.listdir(place.path("home/templates")) if name.startswith(".")] == []
 
 
+def test_written(place):
+    """A machine that ended by itself boots from what it wrote, or was brought back with; as a clone it lost that."""
+    lab = place.lab("many", *hosts(2))
+    place.nest("up", lab)
+    place.ireko("down", "many")
+
+    def after_death(name):
+        kill(place.guests()["many/" + name])
+        nest = place.nest("up", lab)
+        assert nest["ok"], nest
+        return origins(nest)[name]
+
+    place.nest("up", lab)
+    assert after_death("esxi01-1") == "clone"  # nothing is lost
+    folder = os.path.join(place.home, "run", "many", "esxi01-1")
+    with open(os.path.join(folder, "scsi0-1.overlay"), "ab") as file:
+        file.write(bytes(1 << 16))
+    assert after_death("esxi01-1") == "boot" and "scsi0-1-flat.vmdk" in os.listdir(folder)
+    assert after_death("esxi01-2") == "clone"
+    place.ireko("snapshot", "many", "base")
+    place.ireko("restore", "many", "base")
+    assert after_death("esxi01-2") == "boot"
+    place.ireko("down", "many")
+
+
 def test_stopped_stays_stopped(place):
     """A machine that was stopped keeps its disks where it cannot be started."""
     lab = place.lab("many", *hosts(2))
@@ -406,5 +431,5 @@ main([test_next_up, test_count, test_fresh,
       test_same_for_another_lab, test_damage, test_does_not_load, test_does_not_answer, test_one_does_not_answer,
       test_identity_refused, test_blocked, test_own_disk, test_broken_promise, test_remove,
       test_limit, test_memory, test_interrupted, test_killed_clone, test_stopped_clone,
-      test_discarded_under_clone, test_stopped_stays_stopped],
+      test_discarded_under_clone, test_written, test_stopped_stays_stopped],
      lambda: Place().fake())

@@ -417,8 +417,10 @@ detach(const IrekoDisk *disk, const json_t *began, const char *folder, GError **
 {
     g_autofree char *path = NULL;
     const char *format = NULL;
-    if (!ireko_made_place(disk, folder, &path, &format, error) ||
-        !ireko_made_create(disk, folder, error))
+    if (!ireko_made_place(disk, folder, &path, &format, error))
+        return false;
+    (void)unlink(path); /* of one who died over this, or of a machine before */
+    if (!ireko_made_create(disk, folder, error))
         return false;
     if (strcmp(format, formats[0]) != 0) {
         g_set_error(error, IREKO_ERROR, IREKO_ERROR_UNSUPPORTED,
@@ -446,16 +448,30 @@ ireko_thaw_detach(const IrekoNode *node, const char *folder, GError **error)
     return true;
 }
 
+/* Whether DISK is there, as one that ireko made. */
+static bool
+is_made(const IrekoDisk *disk, const char *folder)
+{
+    g_autofree char *path = NULL;
+    const char *format = NULL;
+    return disk->create_bytes > 0 && ireko_made_place(disk, folder, &path, &format, NULL) &&
+           g_file_test(path, G_FILE_TEST_EXISTS);
+}
+
+/* Of one that goes on from a template, what it has not written is there for every clone. */
 bool
 ireko_thaw_is_needless(const IrekoNode *node, const char *folder)
 {
     g_autoptr(json_t) began = ireko_began_read(folder);
-    for (unsigned i = 0; began == NULL && i < node->machine->disks->len; i++) {
+    const char *origin = json_string_value(json_object_get(began, "origin"));
+    bool saved = g_strcmp0(origin, IREKO_ORIGIN_SNAPSHOT) == 0;
+    if (began != NULL && ireko_is_thawing(folder))
+        return false; /* it never was itself */
+    for (unsigned i = 0; i < node->machine->disks->len; i++) {
         const IrekoDisk *disk = node->machine->disks->pdata[i];
-        g_autofree char *path = NULL;
-        const char *format = NULL;
-        if (disk->create_bytes > 0 && ireko_made_place(disk, folder, &path, &format, NULL) &&
-            g_file_test(path, G_FILE_TEST_EXISTS))
+        bool over = find_base(began, disk->device) != NULL;
+        if (over ? saved || ireko_made_overlay_is_written(disk, folder)
+                 : began == NULL && is_made(disk, folder))
             return true;
     }
     return false;

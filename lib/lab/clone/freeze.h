@@ -69,8 +69,8 @@ ireko_thaw_clear(IrekoThaw *thaw);
 bool
 ireko_thaw_detach(const IrekoNode *node, const char *folder, GError **error);
 
-/* Whether NODE's machine has been here before and has disks of its own in FOLDER: it boots from
- * those, and loses nothing of what is on them. */
+/* Whether NODE's machine has been here before and has something on disks in FOLDER that no template
+ * has: it boots from those, and loses nothing. */
 bool
 ireko_thaw_is_needless(const IrekoNode *node, const char *folder);
 
