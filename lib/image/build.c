@@ -46,7 +46,7 @@
     "random.trust_cpu=on audit=0 lsm= raid=noautodetect cryptomgr.notests pci=noearly "            \
     "rodata=off rcupdate.rcu_expedited=1 transparent_hugepage=always "                             \
     "psi=0 cgroup_disable=memory nosmap init_on_alloc=0 hardened_usercopy=off nowatchdog "         \
-    "randomize_kstack_offset=off norandmaps "                                                      \
+    "randomize_kstack_offset=off norandmaps sysctl.vm.compaction_proactiveness=0 "                 \
     "initcall_blacklist=init_kprobe_trace,cubictcp_register,crypto_kdf108_init,"                   \
     "load_system_certificate_list"
 

@@ -74,8 +74,12 @@ ireko_mac_parse(const char *text, uint8_t ret_mac[IREKO_MAC_BYTES])
 void
 ireko_mac_print(const uint8_t mac[IREKO_MAC_BYTES], char ret_text[IREKO_MAC_TEXT])
 {
-    (void)g_snprintf(ret_text, IREKO_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1],
-                     mac[2], mac[3], mac[4], mac[5]);
+    static const char digits[] = "0123456789abcdef";
+    for (unsigned i = 0; i < IREKO_MAC_BYTES; i++) {
+        *ret_text++ = digits[mac[i] >> 4];
+        *ret_text++ = digits[mac[i] & 0xf];
+        *ret_text++ = i + 1 < IREKO_MAC_BYTES ? ':' : '\0';
+    }
 }
 
 char *

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -68,24 +69,30 @@ hold(Shown *shown)
     shown->page = page != MAP_FAILED ? page : NULL;
 }
 
+/* Bytes of SHOWN, -1: it is not there, or not mapped. A user may have changed them to none: behind
+ * the end of a file nothing is mapped. */
+static off_t
+length_of(const Shown *shown)
+{
+    struct stat st;
+    return shown->page != NULL && fstat(shown->fd, &st) == 0 ? st.st_size : -1;
+}
+
 /* What SHOWN shows, without its line end. */
 static char *
 shown_now(const Shown *shown)
 {
-    char text[SHOWN_MAX];
-    ssize_t len = pread(shown->fd, text, sizeof text, 0);
-    return g_strchomp(g_strndup(text, len > 0 ? (size_t)len : 0));
+    off_t len = length_of(shown);
+    return g_strchomp(len > 0 ? g_strndup(shown->page, MIN((size_t)len, SHOWN_MAX)) : g_strdup(""));
 }
 
-/* Has SHOWN show TEXT. Its length, which a user may have changed to nothing, is looked at first:
- * behind the end of a file nothing is mapped. */
+/* Has SHOWN show TEXT. */
 static bool
 show(Shown *shown, const char *text, GError **error)
 {
     size_t len = strlen(text);
     g_assert(len < SHOWN_MAX);
-    char old[SHOWN_MAX];
-    ssize_t old_len = shown->page != NULL ? pread(shown->fd, old, sizeof old, 0) : -1;
+    off_t old_len = length_of(shown);
     if (old_len < 0 || ((size_t)old_len != len + 1 && ftruncate(shown->fd, (off_t)len + 1) != 0))
         return fail(shown->path, error);
     memcpy(shown->page, text, len);

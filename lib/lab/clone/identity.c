@@ -5,7 +5,6 @@
  * from the machine now, and not from its memory, is seen by the nonce. */
 #include "lab/clone/identity.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 
@@ -207,13 +206,9 @@ take_cards(IrekoJsonReader *reader, IrekoIdentity *identity)
         const json_t *object = json_array_get(cards, i);
         const json_t *index = json_object_get(object, "index");
         const char *mac = json_string_value(json_object_get(object, "mac"));
-        unsigned bytes[6];
-        char end = 0;
+        uint8_t bytes[IREKO_MAC_BYTES];
         if (!json_is_integer(index) || json_integer_value(index) < 0 ||
-            json_integer_value(index) >= IREKO_MACHINE_NICS_MAX || mac == NULL ||
-            strlen(mac) != 17 ||
-            sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x%c", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
-                   &bytes[4], &bytes[5], &end) != 6) {
+            json_integer_value(index) >= IREKO_MACHINE_NICS_MAX || !ireko_mac_parse(mac, bytes)) {
             ireko_json_reader_fail(reader, "cards", "numbers and addresses of cards");
             return;
         }
