@@ -43,11 +43,12 @@ identify(const IrekoClone *clone, IrekoAgent *agent, json_t **ret_answer, GError
 /* ---- before the template is frozen ---- */
 
 /* Whether machines inside have pages that are worth merging (lab/clone/merge.c): the code of one is
- * found again in another. */
+ * found again in another, and what they began with is not merged yet. */
 static bool
 is_merged(const IrekoClone *clone)
 {
-    return clone->layer->accel == IREKO_ACCEL_TCG && ireko_nodes_count(clone->node->guests) > 1;
+    return clone->vault == NULL && clone->layer->accel == IREKO_ACCEL_TCG &&
+           ireko_nodes_count(clone->node->guests) > 1;
 }
 
 /* The clock of a clone jumps by the age of its template. In a layer the threads of its QEMU that
