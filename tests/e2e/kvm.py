@@ -13,7 +13,7 @@ import tarfile
 
 from harness import HYPERVISOR, IREKO, Machine, run_tests, vmx_text, write
 from nests import check_contract
-from workshop import UP_SECONDS, shared_place, why_not
+from workshop import UP_SECONDS, shared_place, up, why_not
 
 HOST = "host"
 FOLDER = "/tmp/there"
@@ -69,6 +69,20 @@ def a_nest_is_seen(place):
     assert apart and all(int(vcpu["walks"][0]["address"], 16) >> 47 == 0x1FFFF for vcpu in apart), seen
 
 
+def spares(place):
+    listed = json.loads(inside(place, "template", "list", "--json").stdout)["templates"]
+    return sum(template["spares"] for template in listed)
+
+
+def spares_are_taken(place):
+    inside(place, "template", "warm", f"{FOLDER}/leaves")
+    assert spares(place) == 2
+    nest = json.loads(inside(place, "up", f"{FOLDER}/leaves", "--json").stdout)
+    assert nest["ok"] and spares(place) == 0, nest
+    assert json.loads(inside(place, "verify", "leaves", "--json").stdout)["ok"]
+    inside(place, "down", "leaves")
+
+
 def test_kvm(place):
     """On KVM a nest comes up and is seen, a host on AMD is not frozen, and one without guests is cloned and seen"""
     vmx = write(place.path(HOST + ".vmx"), vmx_text({**HYPERVISOR, "numvcpus": "1", "memsize": "4096"}))
@@ -77,7 +91,8 @@ def test_kvm(place):
     try:
         place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
         carry(place, nested, leaves)
-        nest = json.loads(inside(place, "up", f"{FOLDER}/nested", "--json").stdout)
+        nest = json.loads(up(place, f"{FOLDER}/nested", "--json",
+                             run=lambda *words: inside(place, *words, expect=None)).stdout)
         check_contract(nest)
         assert nest["ok"] and nest["accel"] == "kvm", nest
         svm = "svm" in [check["seen"] for check in nest["machines"][0]["checks"]]
@@ -92,6 +107,7 @@ def test_kvm(place):
         assert document["ram_file"].endswith("/mem") and document["accel"] == "kvm", document
         assert inside(place, "see", "leaf-2", "--no-pause").stdout
         inside(place, "down", "leaves")
+        spares_are_taken(place)
         left = place.ireko("exec", HOST, "--", "sh", "-c", "ps | grep -c '[q]emu-system'", expect=None).stdout
         assert left == "0\n", left
     finally:

@@ -29,13 +29,15 @@ EMULATOR_FAULT = re.compile("did not answer within|process ended|hung up|no answ
 os.environ.setdefault("IREKO_PATIENCE", "0.5")
 
 
-def up(place, *words, expect=0):
+def up(place, *words, expect=0, run=None):
+    """RUN: runs ireko, somewhere else than here."""
+    run = run or (lambda *all_words: place.ireko(*all_words, expect=None, timeout=UP_SECONDS))
     for left in reversed(range(UP_TRIES)):
-        done = place.ireko("up", *words, expect=None, timeout=UP_SECONDS)
+        done = run("up", *words)
         if done.returncode == expect or left == 0 or not EMULATOR_FAULT.search(done.stdout):
             break
         print(f"# tried again, since the emulator failed: {EMULATOR_FAULT.search(done.stdout)[0]}", flush=True)
-        place.ireko("down", os.path.basename(words[0]))
+        run("down", os.path.basename(words[0]))
     assert done.returncode == expect, f"up: exit {done.returncode}: {done.stdout}{done.stderr}"
     return done
 
