@@ -11,7 +11,6 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/clone/become.h"
-#include "lab/clone/merge.h"
 #include "lab/end.h"
 #include "lab/inside.h"
 #include "lab/layer.h"
@@ -253,8 +252,6 @@ static json_t *
 take_identity(void *data, const json_t *order, void **held, GError **error)
 {
     IrekoServer *server = data;
-    if (json_is_true(json_object_get(order, "merge")) && server->merge != NULL)
-        server->merge();
     g_autoptr(json_t) answer =
         ireko_identity_adopt(order, server->be, server->folder, (GHashTable **)held, error);
     if (answer == NULL)
@@ -350,7 +347,6 @@ ireko_lab_serve_agent(const char *version, GError **error)
                           .folder = IREKO_SERVE_FOLDER,
                           .be = ireko_become,
                           .rescan = ireko_become_rescan,
-                          .merge = ireko_merge_pages,
                           .net = &own_net};
     ireko_become_born(path);
     const IrekoAgentHandlers handlers = ireko_server_handlers(&server);

@@ -42,32 +42,18 @@ identify(const IrekoClone *clone, IrekoAgent *agent, json_t **ret_answer, GError
 
 /* ---- before the template is frozen ---- */
 
-/* Whether machines inside have pages that are worth merging (lab/clone/merge.c): the code of one is
- * found again in another, and what they began with is not merged yet. */
-static bool
-is_merged(const IrekoClone *clone)
-{
-    return clone->vault == NULL && clone->layer->accel == IREKO_ACCEL_TCG &&
-           ireko_nodes_count(clone->node->guests) > 1;
-}
-
 /* The clock of a clone jumps by the age of its template. In a layer the threads of its QEMU that
- * have nothing to do wait by that clock, and end: here, and not in each clone. Pages are merged
- * before, so that those that a clone writes to are its own again by the end of the rehearsal. */
+ * have nothing to do wait by that clock, and end: here, and not in each clone. */
 static bool
 jump(const IrekoClone *clone, IrekoAgent *agent, GError **error)
 {
     g_autoptr(json_t) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
     int64_t then_us = g_get_real_time() + AHEAD_SECONDS * G_USEC_PER_SEC;
     json_object_set_new(order, "time_us", json_integer((json_int_t)then_us));
-    if (is_merged(clone))
-        json_object_set_new(order, "merge", json_true());
     g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline_of(clone), error);
     return answer != NULL;
 }
 
-/* Once before the clock jumps: what is then read from disks for the first time starts threads, and
- * one that began to wait by a clock that is ahead would end in each clone. */
 IrekoAgent *
 ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 {
@@ -75,8 +61,7 @@ ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
     int fd = ireko_port_connect(layer->engine, clone->folder, ret_hold, error);
     g_autoptr(IrekoAgent) agent =
         fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error) : NULL;
-    if (agent == NULL || !identify(clone, agent, NULL, error) || !jump(clone, agent, error) ||
-        !identify(clone, agent, NULL, error))
+    if (agent == NULL || !jump(clone, agent, error) || !identify(clone, agent, NULL, error))
         return NULL;
     return g_steal_pointer(&agent);
 }

@@ -11,7 +11,7 @@
  * what comes of that. The answer is the same without seed and name, its nonce another one that only
  * whoever runs can tell, and time_us the clock of the machine after it was set. Without machine_id
  * and boot_id the machine is to stay who it is: it takes clock and seed alone, and says who that
- * is. With "merge":true it merges pages of its guests first (lab/clone/merge.h). */
+ * is. */
 #pragma once
 
 #include "lab/tree.h"
