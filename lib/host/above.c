@@ -370,8 +370,9 @@ compare_weights(const void *a, const void *b)
 }
 
 static void
-judge(const Look *look, const char *how, IrekoFacts *facts)
+judge(const Look *look, const char *raw, IrekoFacts *facts)
 {
+    g_autofree char *how = ireko_text_safe(raw, (size_t)-1);
     if (look->signs->len == 0) {
         facts->above = g_strdup("none");
         facts->above_evidence = g_strdup(how);

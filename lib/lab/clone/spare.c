@@ -272,7 +272,10 @@ ireko_spares_labs(const IrekoHome *home)
         g_autofree char *folder = g_build_filename(all, labs[i], NULL);
         if (count_in(folder, false) + count_in(folder, true) > 0)
             g_strv_builder_add(having, labs[i]);
+        else
+            ireko_spares_sweep(home, labs[i]); /* a cool that was killed left it empty */
     }
+    (void)rmdir(all); /* where it is empty */
     return g_strv_builder_end(having);
 }
 
