@@ -206,7 +206,7 @@ def test_two_at_once(place):
     wait_for(lambda: spares(place))
     one_error(place.ireko("template", "warm", lab, expect=1), "another ireko is at work")
     one_error(place.ireko("template", "cool", "many", expect=1), "another ireko is at work")
-    assert took_one(place, lab), "up need not wait"
+    assert place.nest("up", lab)["ok"], "up need not wait"
     one_error(place.ireko("template", "warm", lab, expect=1), "another ireko is at work")
     process.send_signal(signal.SIGINT)
     process.communicate()
