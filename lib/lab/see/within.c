@@ -23,6 +23,8 @@
 #define CR0_PE         (UINT64_C(1) << 0)
 #define PATH_OPTION    "ireko.path="
 #define PATH_BYTES_MAX 1024 /* bytes of a path that is looked at */
+#define NAME_OPTION    "ireko.name="
+#define NAME_BYTES_MAX 1024 /* bytes of a name before it */
 
 static void
 free_within(void *data)
@@ -217,6 +219,22 @@ judge_claim(Claim *claim, const char *text, size_t len, uint64_t at)
     }
 }
 
+/* Whether the parameter AT, in what begins at WINDOW, stands behind the name, as in every copy of
+ * what a kernel was started with. Where a string was only passed through, on a stack, there may be
+ * the beginning of one: of a path that would be the one of the machine around. */
+static bool
+stands_behind_name(const char *window, const char *at)
+{
+    const char *end = at > window ? at - 1 : window;
+    const char *from = end - MIN((size_t)(end - window), NAME_BYTES_MAX);
+    const char *word = end;
+    while (word > from && word[-1] != ' ' && word[-1] != '\0')
+        word--;
+    size_t len = strlen(NAME_OPTION);
+    return (*end == ' ' || *end == '\0') && (size_t)(end - word) > len &&
+           memcmp(word, NAME_OPTION, len) == 0;
+}
+
 static bool
 look_for_claims(void *data, const IrekoRun *run)
 {
@@ -231,8 +249,11 @@ look_for_claims(void *data, const IrekoRun *run)
         const char *end = window + len;
         for (const char *at = window;
              (at = memmem(at, (size_t)(end - at), PATH_OPTION, strlen(PATH_OPTION))) != NULL;) {
+            bool whole = stands_behind_name(window, at);
             at += strlen(PATH_OPTION);
-            judge_claim(claim, at, (size_t)(end - at), run->start + done + (uint64_t)(at - window));
+            if (whole)
+                judge_claim(claim, at, (size_t)(end - at),
+                            run->start + done + (uint64_t)(at - window));
         }
         done += len;
     }
