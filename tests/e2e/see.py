@@ -277,9 +277,15 @@ def a_dump_is_found_alike(place):
 
 
 def exits_add_up(place):
-    """What one layer hands inwards the next one sees as exits of its guest."""
-    edges = {edge["path"]: edge for edge in
-             json.loads(place.ireko("see", LEAF, "--exits", "--seconds", "4", "--json").stdout)["edges"]}
+    """What one layer hands inwards the next one sees as exits of its guest, which an idle one has none of."""
+    process = place.begin("exec", LEAF, "--", "sh", "-c", WORK)
+    try:
+        assert process.stdout.readline() == "at work\n"
+        told = place.ireko("see", LEAF, "--exits", "--seconds", "4", "--json").stdout
+    finally:
+        process.kill()
+        process.communicate()
+    edges = {edge["path"]: edge for edge in json.loads(told)["edges"]}
     assert {OUTER, INNER, LEAF} <= set(edges), edges.keys()
     assert edges[OUTER]["counted"]
     back = sum(reason["reflected"] for reason in edges[INNER]["reasons"])
