@@ -130,7 +130,9 @@ add(Look *look, const char *kind, int weight, const char *format, ...)
     va_start(args, format);
     g_autofree char *raw = g_strdup_vprintf(format, args);
     va_end(args);
-    Sign sign = {.kind = kind, .weight = weight, .text = ireko_text_safe(raw, (size_t)-1)};
+    /* one line of the evidence, whatever a signature or a file holds */
+    char *text = g_strdelimit(ireko_text_safe(raw, (size_t)-1), "\n\t", ' ');
+    Sign sign = {.kind = kind, .weight = weight, .text = text};
     g_array_append_val(look->signs, sign);
 }
 
@@ -370,9 +372,8 @@ compare_weights(const void *a, const void *b)
 }
 
 static void
-judge(const Look *look, const char *raw, IrekoFacts *facts)
+judge(const Look *look, const char *how, IrekoFacts *facts)
 {
-    g_autofree char *how = ireko_text_safe(raw, (size_t)-1);
     if (look->signs->len == 0) {
         facts->above = g_strdup("none");
         facts->above_evidence = g_strdup(how);

@@ -242,6 +242,14 @@ static const struct {
         .kvm_cause = "hidden-by-host",
     },
     {
+        .label = "a signature of several lines is shown on one",
+        .leaves = {INTEL, LEAF1(BELOW), SIGN(0x40000000, 0x0a410d41, 0x41414109, 0x41414141)},
+        .vendor = "GenuineIntel",
+        .above = "unknown",
+        .features = "",
+        .kvm_cause = "hidden-by-host",
+    },
+    {
         .label = "a hypervisor that does not sign is unknown",
         .leaves = {INTEL, LEAF1(BELOW)},
         .vendor = "GenuineIntel",
@@ -328,7 +336,7 @@ test_cpuid_tables(void)
         g_assert_nonnull(facts->hv_evidence);
         g_assert_nonnull(facts->above_evidence);
         g_assert_nonnull(facts->kvm.evidence);
-        g_assert_null(strchr(facts->above_evidence, '\x1b'));
+        g_assert_null(strpbrk(facts->above_evidence, "\n\r\x1b"));
         root_clear(&root);
     }
 }
