@@ -1,11 +1,8 @@
 /* cli/cmd-template-warm.c - ireko template warm|cool: clones made beforehand, and ended. */
 #include <jansson.h>
-#include <libsmartcols.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <ireko/template.h>
-#include <ireko/text.h>
 
 #include "template.h"
 

@@ -65,7 +65,7 @@ ireko_template_warm(const IrekoHome *home,
                     bool dry_run,
                     GError **error);
 
-/* Names of the labs that have spares; free with g_strfreev. */
+/* Names of the labs that have spares to be ended; free with g_strfreev. */
 char **
 ireko_template_warm_labs(const IrekoHome *home);
 

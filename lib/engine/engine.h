@@ -175,8 +175,8 @@ typedef struct {
                     * looked at; nothing goes on from it */
     bool end;      /* it stays as it is, to be ended; else it runs on */
     /* Whether the state that was written just now is one to go on from, or to be looked at. Where
-     * not it has emptied state_fd; the machine runs on for a moment and is stopped again, until the deadline.
-     * NULL: from any. */
+     * not it has emptied state_fd; the machine runs on for a moment and is stopped again, until the
+     * deadline. NULL: from any. */
     bool (*fits)(void *data);
     /* Called meanwhile; NULL: nothing more. False ends the whole with its error. */
     bool (*still)(void *data, GError **error);
@@ -199,7 +199,8 @@ ireko_vm_check_freeze(IrekoVm *vm, IrekoDeadline deadline, GError **error);
 bool
 ireko_vm_is_freezing(IrekoVm *vm);
 
-/* Stops it: it stands still until ireko_vm_unfreeze. IREKO_ERROR_UNSUPPORTED where its engine cannot.
+/* Stops it: it stands still until ireko_vm_unfreeze. IREKO_ERROR_UNSUPPORTED where its engine
+ * cannot.
  */
 bool
 ireko_vm_halt(IrekoVm *vm, IrekoDeadline deadline, GError **error);

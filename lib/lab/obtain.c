@@ -78,15 +78,7 @@ static IrekoVm *
 clone_vm(IrekoTask *task, const IrekoVault *vault, GError **error)
 {
     const IrekoLayer *layer = task->run->layer;
-    const IrekoClone clone = {
-        .layer = layer,
-        .node = task->node,
-        .folder = task->folder,
-        .vault = vault,
-        .prefix = "",
-        .about = json_object_get(ireko_vault_about(vault), "machine"),
-        .pace = task->pace,
-    };
+    const IrekoClone clone = ireko_clone_of_template(layer, task->node, vault, task->folder);
     g_autoptr(GError) why = NULL;
     ireko_templates_enter(layer->templates);
     begin_as(task, IREKO_ORIGIN_CLONE);
@@ -116,15 +108,16 @@ say_waiting(void *data)
     ireko_task_settle(data, IREKO_STATE_DEFINED, "waits for the template that another becomes");
 }
 
+/* OWN: what is on its disks no template has. */
 static IrekoVm *
-start_vm(IrekoTask *task, GError **error)
+start_vm(IrekoTask *task, bool own, GError **error)
 {
     IrekoTemplates *templates = task->run->layer->templates;
     if (!ireko_file_make_folder(task->folder, error))
         return NULL;
     if (task->run->layer->snapshot != NULL)
         return restore_vm(task, error);
-    if (templates == NULL || ireko_thaw_is_needless(task->node, task->folder))
+    if (templates == NULL || own)
         return ireko_thaw_detach(task->node, task->folder, error) ? boot_vm(task, error) : NULL;
     const IrekoVault *vault = NULL;
     g_autofree char *words = NULL;
@@ -221,8 +214,9 @@ ireko_task_obtain(IrekoTask *task)
     }
     g_clear_error(&error);
     g_autoptr(json_t) began = ireko_began_read(task->folder);
-    bool ran = began != NULL || ireko_thaw_is_needless(task->node, task->folder);
-    vm = start_vm(task, &error);
+    bool own = ireko_thaw_is_needless(task->node, task->folder);
+    bool ran = began != NULL || own;
+    vm = start_vm(task, own, &error);
     if (vm == NULL) {
         /* What was made for a machine that never ran is of no use to anybody. */
         if (!ran)

@@ -173,30 +173,31 @@ freeze(int control_fd, const IrekoFreeze *order, IrekoDeadline deadline, GError 
     return kept && gone != NULL;
 }
 
+/* Whether the guest does what REQUEST says; what it answers is nobody's. */
+static bool
+obeys(int control_fd, const char *request, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
+    g_autoptr(json_t) state = channel != NULL ? ask_state(channel, request, deadline, error) : NULL;
+    return state != NULL;
+}
+
 static bool
 check_freeze(int control_fd, IrekoDeadline deadline, GError **error)
 {
-    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
-    g_autoptr(json_t) state =
-        channel != NULL ? ask_state(channel, "look\n", deadline, error) : NULL;
-    return state != NULL;
+    return obeys(control_fd, "look\n", deadline, error);
 }
 
 static bool
 halt(int control_fd, IrekoDeadline deadline, GError **error)
 {
-    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
-    g_autoptr(json_t) state =
-        channel != NULL ? ask_state(channel, "freeze\n", deadline, error) : NULL;
-    return state != NULL;
+    return obeys(control_fd, "freeze\n", deadline, error);
 }
 
 static bool
 unfreeze(int control_fd, IrekoDeadline deadline, GError **error)
 {
-    g_autoptr(IrekoJsonl) channel = open_channel(control_fd, deadline, error);
-    g_autoptr(json_t) gone = channel != NULL ? ask(channel, "go\n", deadline, error) : NULL;
-    return gone != NULL;
+    return obeys(control_fd, "go\n", deadline, error);
 }
 
 /* Its memory is the file that it was given. A clone may not write to that, and has pages of its

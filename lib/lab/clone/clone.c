@@ -68,6 +68,23 @@ ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 
 /* ---- a clone ---- */
 
+IrekoClone
+ireko_clone_of_template(const IrekoLayer *layer,
+                        const IrekoNode *node,
+                        const IrekoVault *vault,
+                        const char *folder)
+{
+    return (IrekoClone){
+        .layer = layer,
+        .node = node,
+        .folder = folder,
+        .vault = vault,
+        .prefix = "",
+        .about = json_object_get(ireko_vault_about(vault), "machine"),
+        .pace = ireko_layer_pace(layer->accel, layer->pace, layer->level),
+    };
+}
+
 bool
 ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error)
 {

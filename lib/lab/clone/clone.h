@@ -19,6 +19,14 @@ typedef struct {
     unsigned pace;
 } IrekoClone;
 
+/* NODE's machine of LAYER, L0, in FOLDER as a clone of the template VAULT; all of them outlive it.
+ */
+IrekoClone
+ireko_clone_of_template(const IrekoLayer *layer,
+                        const IrekoNode *node,
+                        const IrekoVault *vault,
+                        const char *folder);
+
 /* Starts it; returns when every machine inside has the clock set, new random numbers and the
  * identity that is to be its own, and proved it. NULL with an error: nothing runs then. While it is
  * not so far, its folder is marked (lab/clone/began.h). RET_ANSWER, a new reference, is what the
@@ -26,8 +34,8 @@ typedef struct {
 IrekoVm *
 ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
-/* The last part of that, of CLONE's machine that runs already. FD is a channel to its agent that was
- * open before it went on; -1: none was. */
+/* The last part of that, of CLONE's machine that runs already. FD is a channel to its agent that
+ * was open before it went on; -1: none was. */
 bool
 ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error);
 

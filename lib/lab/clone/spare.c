@@ -129,7 +129,8 @@ end_ready(const char *folder, const char *name, unsigned *ret_ended, GError **er
     g_autofree char *ready = g_build_filename(folder, name, NULL);
     g_autofree char *half = g_strdup_printf("%s/" NEW "%s", folder, name);
     if (rename(ready, half) == 0) {
-        ++*ret_ended;
+        if (ret_ended != NULL)
+            ++*ret_ended;
         return end_at(half, error);
     }
     if (errno != ENOENT)
@@ -262,21 +263,35 @@ ireko_spares_there(const IrekoHome *home, const char *lab)
     return count_in(folder, false);
 }
 
-char **
-ireko_spares_labs(const IrekoHome *home)
+/* Labs that have a folder, and any spare in it, or (EMPTY) none. */
+static char **
+labs_of(const IrekoHome *home, bool empty)
 {
     g_autofree char *all = g_build_filename(home->run, SPARES, NULL);
     g_auto(GStrv) labs = names_in(all, false);
-    g_autoptr(GStrvBuilder) having = g_strv_builder_new();
+    g_autoptr(GStrvBuilder) found = g_strv_builder_new();
     for (size_t i = 0; labs[i] != NULL; i++) {
         g_autofree char *folder = g_build_filename(all, labs[i], NULL);
-        if (count_in(folder, false) + count_in(folder, true) > 0)
-            g_strv_builder_add(having, labs[i]);
-        else
-            ireko_spares_sweep(home, labs[i]); /* a cool that was killed left it empty */
+        if ((count_in(folder, false) + count_in(folder, true) == 0) == empty)
+            g_strv_builder_add(found, labs[i]);
     }
-    (void)rmdir(all); /* where it is empty */
-    return g_strv_builder_end(having);
+    return g_strv_builder_end(found);
+}
+
+char **
+ireko_spares_labs(const IrekoHome *home)
+{
+    return labs_of(home, false);
+}
+
+void
+ireko_spares_sweep_empty(const IrekoHome *home)
+{
+    g_autofree char *all = g_build_filename(home->run, SPARES, NULL);
+    g_auto(GStrv) labs = labs_of(home, true);
+    for (size_t i = 0; labs[i] != NULL; i++)
+        ireko_spares_sweep(home, labs[i]);
+    (void)rmdir(all);
 }
 
 static bool
@@ -380,13 +395,13 @@ ireko_spares_fit(const IrekoClone *clone, bool end)
     g_autofree char *folder = machine_folder(clone);
     g_autoptr(json_t) shape = shape_of(clone);
     g_auto(GStrv) names = names_in(folder, false);
-    unsigned count = 0, ended = 0;
+    unsigned count = 0;
     for (size_t i = 0; names[i] != NULL; i++) {
         g_autofree char *path = g_build_filename(folder, names[i], NULL);
         bool fit = fits(path, shape);
         count += fit;
         if (!fit && end)
-            (void)end_ready(folder, names[i], &ended, NULL);
+            (void)end_ready(folder, names[i], NULL, NULL);
     }
     return count;
 }

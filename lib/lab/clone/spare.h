@@ -40,7 +40,7 @@ IrekoVm *
 ireko_spare_take(const IrekoClone *clone, json_t **ret_answer, GError **error);
 
 /* Ends those of LAB, with the lock, whose machine is none of KEPT (IrekoNode), and removes them;
- * KEPT may be NULL: no machine is. Adds their number to RET_ENDED. */
+ * KEPT may be NULL: no machine is. Adds their number to RET_ENDED; NULL: not asked for. */
 bool
 ireko_spares_end(const IrekoHome *home,
                  const char *lab,
@@ -59,6 +59,10 @@ ireko_spares_tidy(const IrekoHome *home, const char *lab);
 /* Does that and removes what one that died left half made, where nobody has the lock. */
 void
 ireko_spares_sweep(const IrekoHome *home, const char *lab);
+
+/* Does that for labs that have none: a cool that was killed may have left their folders. */
+void
+ireko_spares_sweep_empty(const IrekoHome *home);
 
 /* Labs that have spares, ready, half made or dead; free with g_strfreev. */
 char **

@@ -211,7 +211,7 @@ ready_of(const IrekoTemplates *templates, const Group *group, const IrekoVault *
     void *node = NULL, *of = NULL;
     g_hash_table_iter_init(&iter, templates->of);
     while (g_hash_table_iter_next(&iter, &node, &of)) {
-        const IrekoClone clone = {.layer = templates->layer, .node = node, .vault = vault};
+        const IrekoClone clone = ireko_clone_of_template(templates->layer, node, vault, NULL);
         ready += of == group && ireko_spares_fit(&clone, false) > 0;
     }
     return ready;

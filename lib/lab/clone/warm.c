@@ -86,14 +86,7 @@ add_clone(Warm *warm, const IrekoNode *node, GError **error)
                     node->path, words != NULL ? words : none);
         return false;
     }
-    const IrekoClone clone = {
-        .layer = &warm->layer,
-        .node = node,
-        .vault = vault,
-        .prefix = "",
-        .about = json_object_get(ireko_vault_about(vault), "machine"),
-        .pace = ireko_layer_pace(warm->layer.accel, 1, 0),
-    };
+    const IrekoClone clone = ireko_clone_of_template(&warm->layer, node, vault, NULL);
     g_array_append_val(warm->clones, clone);
     return true;
 }
@@ -169,8 +162,7 @@ ireko_template_warm(const IrekoHome *home,
     IREKO_AUTOFD lock = dry_run ? -1 : ireko_spares_lock(home, lab->name, error);
     if (!dry_run && lock < 0)
         return NULL;
-    unsigned ended = 0; /* of machines that the lab has no more */
-    if (!dry_run && !ireko_spares_end(home, lab->name, lab->nodes, &ended, error))
+    if (!dry_run && !ireko_spares_end(home, lab->name, lab->nodes, NULL, error))
         return NULL;
     unsigned missing = count(&warm, wanted, !dry_run);
     bool made = check_memory(&warm, error) && (dry_run || make(&warm, missing, error));
@@ -182,6 +174,7 @@ ireko_template_warm(const IrekoHome *home,
 char **
 ireko_template_warm_labs(const IrekoHome *home)
 {
+    ireko_spares_sweep_empty(home);
     return ireko_spares_labs(home);
 }
 
