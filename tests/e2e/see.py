@@ -342,14 +342,22 @@ def two_guests_are_told_apart(place):
     one = {"numvcpus": "1"}
     paths = ["outer/one", "outer/two"]
     inner = [Machine(path.split("/")[1], memsize=str(MIBS[path]), **one) for path in paths]
+    process = None
     lab = place.lab("pair", Machine("outer", *inner, memsize=str(MIBS["outer"]), **one))
     try:
         up(place, lab, "--fresh")
+        # the beginning of its own path, as a stack may have it: not what a kernel was started with
+        process = place.begin("exec", paths[0], "--", "env", "ireko.path=outer", "sh", "-c",
+                              "echo at work; while :; do sleep 1; done")
+        assert process.stdout.readline() == "at work\n"
         for path in paths:
             compare(place, path, 300, 0)
             walk = see(place, path, [])["vcpus"][0]
             assert f"ireko.path={path}" in walk["evidence"], walk["evidence"]
     finally:
+        if process is not None:
+            process.kill()
+            process.communicate()
         place.ireko("down", "pair", expect=None)
 
 
