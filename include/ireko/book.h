@@ -61,7 +61,8 @@ ireko_book_keys(size_t *ret_count);
 const IrekoKey *
 ireko_book_find(const char *key);
 
-/* Like find; the numbers in KEY go to NUMBERS. One that does not fit is UINT_MAX. */
+/* Like find; the numbers in KEY go to NUMBERS. One that does not fit is UINT_MAX. A number has no
+ * nought before it: nothing has two names. */
 const IrekoKey *
 ireko_book_match(const char *key, unsigned numbers[IREKO_KEY_NUMBERS_MAX]);
 

@@ -95,7 +95,8 @@ fits(const char *pattern, const char *key, unsigned numbers[IREKO_KEY_NUMBERS_MA
             key++;
             continue;
         }
-        if (!g_ascii_isdigit(*key) || n == IREKO_KEY_NUMBERS_MAX)
+        bool one_name = *key != '0' || !g_ascii_isdigit(key[1]); /* not scsi00 for scsi0 */
+        if (!g_ascii_isdigit(*key) || !one_name || n == IREKO_KEY_NUMBERS_MAX)
             return false;
         numbers[n++] = read_number(&key);
         pattern++; /* the u of %u */
@@ -171,10 +172,11 @@ fill_in(const char *pattern, const char *key)
             continue;
         }
         key += strcspn(key, "0123456789");
-        size_t digits = strspn(key, "0123456789");
-        g_string_append_len(out, key, (gssize)digits);
+        size_t digits = strspn(key, "0123456789"), noughts = strspn(key, "0");
         if (digits == 0)
             break;
+        noughts = MIN(noughts, digits - 1); /* nought itself stays */
+        g_string_append_len(out, key + noughts, (gssize)(digits - noughts));
         key += digits;
         pattern++;
     }

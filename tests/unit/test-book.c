@@ -29,6 +29,9 @@ test_a_key_finds_the_entry_that_fits_it_best(void)
         {"no other digit of the name", "ich8m.present", NULL, {0}},
         {"nothing", "", NULL, {0}},
         {"% is no number", "ethernet%.present", NULL, {0}},
+        {"nought is a number", "nvme0:0.mode", "nvme%u:%u.mode", {0, 0}},
+        {"a nought before a number is another name", "nvme0:00.mode", NULL, {0}},
+        {"and before a name with a star", "ethernet01.dvs.portId", NULL, {0}},
         {"a longer key is another", "vhv.enabled", NULL, {0}},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
@@ -81,6 +84,7 @@ test_a_typing_error_is_told(void)
         {"scsi0:1.virtualSDD", "scsi0:1.virtualSSD"},
         {"memsiz", "memsize"},
         {"ehternet0.present", "ethernet0.present"},
+        {"scsi00:01.virtualSSD", "scsi0:1.virtualSSD"},
         {"something.else", NULL},
         {"x", NULL},
     };
@@ -179,7 +183,7 @@ test_a_default_and_each_word_may_stand(void)
     for (size_t i = 0; i < count; i++) {
         g_autofree char *pattern = g_strdup(keys[i].pattern);
         for (char *at = pattern; (at = strstr(at, "%u")) != NULL;)
-            memcpy(at, "00", 2);
+            memcpy(at, "10", 2);
         if (keys[i].invented || strchr(pattern, '*') != NULL)
             continue;
         g_test_message("%s", pattern);

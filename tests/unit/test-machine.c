@@ -349,6 +349,8 @@ test_each_key_has_a_note(void)
         {"scsi0:1.present = 0\nscsi0:1.virtualSSD = x", IREKO_KEY_HONOURED, NULL},
         {"scsi0:1.fileName = a\nscsi0:1.present = 1", IREKO_KEY_UNSUPPORTED,
          "left out: scsi0.present"},
+        {"scsi0:1.mode = persistent\nscsi0:01.mode = persistent", IREKO_KEY_UNKNOWN,
+         "did you mean 'scsi0:1.mode'?"},
         {"scsi9:1.virtualSSD = 1", IREKO_KEY_UNSUPPORTED, "a machine has no device of that number"},
         {"serial0.present = 1\nserial0.fileType = thinprint", IREKO_KEY_UNSUPPORTED,
          "ireko does not print"},
