@@ -20,7 +20,6 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -70,12 +69,12 @@ hold(Shown *shown)
 }
 
 /* Bytes of SHOWN, -1: it is not there, or not mapped. A user may have changed them to none: behind
- * the end of a file nothing is mapped. */
+ * the end of a file nothing is mapped. Not by fstat(2), which the kernel looks up an empty path
+ * for. */
 static off_t
 length_of(const Shown *shown)
 {
-    struct stat st;
-    return shown->page != NULL && fstat(shown->fd, &st) == 0 ? st.st_size : -1;
+    return shown->page != NULL ? lseek(shown->fd, 0, SEEK_END) : -1;
 }
 
 /* What SHOWN shows, without its line end. */
