@@ -48,6 +48,7 @@
 #define ROOT_POLL_US     1000
 #define RESPAWN_DELAY_MS 1000
 #define STOP_WAIT_MS     500 /* for processes to end after SIGTERM */
+#define KHUGEPAGED       "/sys/kernel/mm/transparent_hugepage/khugepaged/"
 
 #define EROFS_SUPERBLOCK_AT 1024
 #define EROFS_MAGIC         0xe0f5e1e2u
@@ -461,6 +462,7 @@ run_power_button(void)
     load_drivers(&none, "/usr/lib/modules", "late");
     wait_for_drivers();
     write_text("/proc/sys/kernel/modprobe", "/usr/bin/load-for-mount\n");
+    write_text(KHUGEPAGED "scan_sleep_millisecs", "4294967295\n"); /* pages are huge from birth */
 
     struct pollfd inputs[INPUTS_MAX];
     nfds_t count = 0;
