@@ -49,6 +49,13 @@ ireko_jsonl_fd(const IrekoJsonl *channel)
 }
 
 bool
+ireko_jsonl_send_line(IrekoJsonl *channel, const char *text, IrekoDeadline deadline, GError **error)
+{
+    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    return ireko_fd_write_all(channel->fd, line, strlen(line), deadline, channel->cancel_fd, error);
+}
+
+bool
 ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadline, GError **error)
 {
     char *text = json_dumps(object, JSON_COMPACT);
@@ -56,9 +63,9 @@ ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadli
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "message is not valid UTF-8");
         return false;
     }
-    g_autofree char *line = g_strconcat(text, "\n", NULL);
+    bool sent = ireko_jsonl_send_line(channel, text, deadline, error);
     free(text);
-    return ireko_fd_write_all(channel->fd, line, strlen(line), deadline, channel->cancel_fd, error);
+    return sent;
 }
 
 json_t *
@@ -115,45 +122,55 @@ read_more(IrekoJsonl *channel, GError **error)
     return false;
 }
 
-/* Takes the line of LEN bytes out of the buffer. Blank lines give NULL without an error. */
-static json_t *
-take_line(IrekoJsonl *channel, size_t len, GError **error)
+/* Takes the line of LEN bytes out of the buffer; NULL where it is blank. No text has a zero byte.
+ */
+static char *
+take_line(IrekoJsonl *channel, size_t len)
 {
-    g_autofree char *line = g_strndup((const char *)channel->in->data, len - 1);
     size_t text_len = len - 1;
-    if (text_len > 0 && line[text_len - 1] == '\r')
+    if (text_len > 0 && channel->in->data[text_len - 1] == '\r')
         text_len--;
+    char *line = text_len > 0 ? g_malloc(text_len + 1) : NULL;
+    if (line != NULL) {
+        memcpy(line, channel->in->data, text_len);
+        line[text_len] = '\0';
+        for (char *zero = line;
+             (zero = memchr(zero, '\0', (size_t)(line + text_len - zero))) != NULL;)
+            *zero = '?';
+    }
     g_byte_array_remove_range(channel->in, 0, (unsigned)len);
     channel->searched = 0;
-    return text_len == 0 ? NULL : ireko_jsonl_decode(line, text_len, error);
+    return line;
 }
 
-json_t *
-ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
+char *
+ireko_jsonl_receive_line(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
 {
     for (;;) {
         size_t len = line_length(channel);
-        if (len > 0) {
-            GError *bad = NULL;
-            json_t *object = take_line(channel, len, &bad);
-            if (bad != NULL)
-                g_propagate_error(error, bad);
-            if (bad != NULL || object != NULL)
-                return object;
-            if (g_get_monotonic_time() < deadline) /* blank lines for ever are no way around it */
-                continue;
+        char *line = len > 0 ? take_line(channel, len) : NULL;
+        if (line != NULL)
+            return line;
+        if (len > 0 && g_get_monotonic_time() >= deadline) {
             g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_TIMEOUT, "no answer in time");
-            return NULL;
+            return NULL; /* blank lines for ever are no way around it */
         }
         if (channel->in->len > IREKO_JSONL_LINE_MAX) {
             g_set_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE, "a line is longer than %zu bytes",
                         IREKO_JSONL_LINE_MAX);
             return NULL;
         }
-        if (!ireko_fd_wait(channel->fd, POLLIN, deadline, channel->cancel_fd, error) ||
-            !read_more(channel, error))
+        if (len == 0 && (!ireko_fd_wait(channel->fd, POLLIN, deadline, channel->cancel_fd, error) ||
+                         !read_more(channel, error)))
             return NULL;
     }
+}
+
+json_t *
+ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error)
+{
+    g_autofree char *line = ireko_jsonl_receive_line(channel, deadline, error);
+    return line != NULL ? ireko_jsonl_decode(line, strlen(line), error) : NULL;
 }
 
 int

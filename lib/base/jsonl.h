@@ -34,6 +34,17 @@ ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadli
 json_t *
 ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error);
 
+/* The same for a line that may be anything but blank: TEXT, without its line end; free with g_free
+ * what is received. */
+bool
+ireko_jsonl_send_line(IrekoJsonl *channel,
+                      const char *text,
+                      IrekoDeadline deadline,
+                      GError **error);
+
+char *
+ireko_jsonl_receive_line(IrekoJsonl *channel, IrekoDeadline deadline, GError **error);
+
 /* Whether a whole line is here already, so that receive would not wait. */
 bool
 ireko_jsonl_pending(const IrekoJsonl *channel);
