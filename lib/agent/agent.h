@@ -1,12 +1,11 @@
 /* agent/agent.h - talking with the ireko inside a machine.
  *
  * The talk runs over a virtio-serial port, as JSON objects one a line. It begins with a
- * handshake - {"hello":1,"nonce":N,"hello-to":P} answered by
- * {"hello":1,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at
+ * handshake - {"hello":2,"nonce":N,"hello-to":P} answered by
+ * {"hello":2,"nonce":N,"version":V,"path":P}, P the machine's path - and then holds one request at
  * a time:
  *
  *     {"op":"facts"}                      {"facts":{...}}
- *     {"op":"identity","order":{...}}    {"identity":{...}}
  *     {"op":"run","spec":{...}}           {"report":{...}} ... {"done":true}
  *     {"op":"network","order":{...}}      {"network":{...}}
  *     {"op":"check","within_ms":N}        {"layer":{...}} ... {"done":true}
@@ -18,6 +17,8 @@
  *     {"op":"relay","to":NAME}            {"done":true}, then bytes to and from the agent of a
  * guest
  *     {"op":"console","of":NAME}          {"done":true}, then bytes to and from a guest's console
+ *
+ *     identity ORDER                      identity ANSWER    words, not JSON (lab/clone/identity.h)
  *
  * or {"error":{"code":C,"message":M}}. A relay knows nothing of what it carries, so a talk goes
  * through any number of layers and each layer's agent is the same - with one exception: a machine
@@ -34,7 +35,7 @@
 
 G_BEGIN_DECLS
 
-#define IREKO_AGENT_PROTOCOL 1
+#define IREKO_AGENT_PROTOCOL 2
 #define IREKO_AGENT_CHUNK    ((size_t)32 << 10) /* bytes of a piece of exec's input and output */
 #define IREKO_AGENT_ARGV_MAX 1024
 #define IREKO_AGENT_WAIT_MAX ((int64_t)24 * 3600 * 1000) /* ms that a guest may take to end */
@@ -49,6 +50,11 @@ typedef struct IrekoAgent IrekoAgent;
  * path. IREKO_ERROR_UNSUPPORTED where the agent speaks another protocol. */
 IrekoAgent *
 ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_fd, GError **error);
+
+/* A talk over FD, which it owns from here, that the machine there is in the middle of: it was
+ * frozen in it, and waits for the next request. */
+IrekoAgent *
+ireko_agent_go_on(int fd, int cancel_fd);
 
 void
 ireko_agent_free(IrekoAgent *agent); /* ends the talk; NULL is fine */
@@ -65,13 +71,10 @@ ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadli
 /* Called for each report (or layer); what it points to lives until it returns. */
 typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
 
-/* Has the machine, a clone, become the one that ORDER describes (lib/lab's), with all its guests;
- * returns what was read back inside each, a new reference. */
-json_t *
-ireko_agent_identity(IrekoAgent *agent,
-                     const json_t *order,
-                     IrekoDeadline deadline,
-                     GError **error);
+/* Has the machine, a clone, become the one that ORDER describes (lab/clone/identity.h), with all
+ * its guests; returns the words of what was read back inside each, free with g_free. */
+char *
+ireko_agent_identity(IrekoAgent *agent, const char *order, IrekoDeadline deadline, GError **error);
 
 /* Has the machine check itself and the layers inside it (host/inner.h); it is told to be done
  * WITHIN_MS. False where it was not by DEADLINE: FUNC has had what came. */
@@ -129,9 +132,10 @@ typedef struct {
     json_t *(*facts)(void *data, GError **error);
     /* Does what ORDER says and returns what is to be answered. NULL: the machine has no say. */
     json_t *(*network)(void *data, const json_t *order, int cancel_fd, GError **error);
-    /* Becomes the machine that ORDER describes, and so do its guests; returns what it is then.
-     * HELD, NULL at first, is what this talk holds on to until it is over. */
-    json_t *(*identity)(void *data, const json_t *order, void **held, GError **error);
+    /* Becomes the machine that ORDER describes, and so do its guests; returns the words for what
+     * it is then, freed with g_free. HELD, NULL at first, is what this talk holds on to until it is
+     * over. */
+    char *(*identity)(void *data, const char *order, void **held, GError **error);
     /* Does what a new identity has left for later: before any other request is obeyed, and when a
      * talk is over. Lets go of HELD, which may be NULL. NULL: there is nothing to do. */
     void (*settle)(void *data, void *held);

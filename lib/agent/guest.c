@@ -70,14 +70,6 @@ answer_check(Talk *talk, const json_t *request, GError **error)
 }
 
 static bool
-answer_identity(Talk *talk, const json_t *request, GError **error)
-{
-    const json_t *order = json_object_get(request, "order");
-    json_t *identity = talk->handlers->identity(talk->handlers->data, order, &talk->held, error);
-    return identity != NULL && say(talk, json_pack("{s:o}", "identity", identity));
-}
-
-static bool
 answer_run(Talk *talk, const json_t *request, GError **error)
 {
     /* Whatever comes from the host before we are done - its end, or a new hello - ends the run. */
@@ -161,10 +153,9 @@ static const struct {
     const char *op;
     bool (*answer)(Talk *talk, const json_t *request, GError **error);
 } operations[] = {
-    {"facts", answer_facts},       {"check", answer_check},     {"run", answer_run},
-    {"exec", answer_exec},         {"stop", answer_stop},       {"end", answer_end},
-    {"relay", answer_relay},       {"console", answer_console}, {"network", answer_network},
-    {"identity", answer_identity},
+    {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
+    {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
+    {"relay", answer_relay}, {"console", answer_console}, {"network", answer_network},
 };
 
 static bool
@@ -198,18 +189,48 @@ settle(Talk *talk)
         talk->handlers->settle(talk->handlers->data, held);
 }
 
+static bool
+say_words(Talk *talk, const char *words)
+{
+    g_autofree char *line = g_strconcat(TALK_IDENTITY, words, NULL);
+    g_mutex_lock(&talk->lock);
+    bool said =
+        ireko_jsonl_send_line(talk->channel, line, ireko_deadline_in_ms(TALK_DEADLINE_MS), NULL);
+    g_mutex_unlock(&talk->lock);
+    return said;
+}
+
+static bool
+answer_identity(Talk *talk, const char *order)
+{
+    const IrekoAgentHandlers *handlers = talk->handlers;
+    g_autoptr(GError) error = NULL;
+    g_autofree char *words = handlers->identity(handlers->data, order, &talk->held, &error);
+    return words != NULL ? say_words(talk, words) : say(talk, talk_error_message(error));
+}
+
 /* Answers REQUEST; false where the talk is over. */
 static bool
 answer(Talk *talk, const json_t *request)
 {
     if (json_object_get(request, "hello") != NULL)
         return answer_hello(talk, request);
-    if (g_strcmp0(json_string_value(json_object_get(request, "op")), "identity") != 0)
-        settle(talk);
+    settle(talk);
     g_autoptr(GError) error = NULL;
     if (answer_operation(talk, request, &error))
         return !talk->over;
     return error != NULL && say(talk, talk_error_message(error));
+}
+
+/* Answers LINE; false where the talk is over. Half a line of a talk that broke off has no answer:
+ * the next hello starts afresh. */
+static bool
+answer_line(Talk *talk, const char *line)
+{
+    if (g_str_has_prefix(line, TALK_IDENTITY " "))
+        return answer_identity(talk, line + strlen(TALK_IDENTITY));
+    g_autoptr(json_t) request = ireko_jsonl_decode(line, strlen(line), NULL);
+    return request == NULL || answer(talk, request);
 }
 
 void
@@ -218,12 +239,8 @@ ireko_agent_serve_talk(int fd, const IrekoAgentHandlers *handlers)
     Talk talk = {.handlers = handlers, .channel = ireko_jsonl_new(dup(fd), -1)};
     g_mutex_init(&talk.lock);
     for (bool more = true; more;) {
-        g_autoptr(GError) error = NULL;
-        g_autoptr(json_t) request = ireko_jsonl_receive(talk.channel, IREKO_NO_DEADLINE, &error);
-        if (request != NULL)
-            more = answer(&talk, request);
-        else /* half a line of a talk that broke off: the next hello starts afresh */
-            more = strstr(error->message, "expected a JSON object") != NULL;
+        g_autofree char *line = ireko_jsonl_receive_line(talk.channel, IREKO_NO_DEADLINE, NULL);
+        more = line != NULL && answer_line(&talk, line);
     }
     settle(&talk);
     ireko_jsonl_free(talk.channel);

@@ -97,11 +97,18 @@ say_hello(IrekoJsonl *channel, const char *path, IrekoDeadline deadline, GError 
 }
 
 IrekoAgent *
-ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_fd, GError **error)
+ireko_agent_go_on(int fd, int cancel_fd)
 {
-    g_autoptr(IrekoAgent) agent = g_new0(IrekoAgent, 1);
+    IrekoAgent *agent = g_new0(IrekoAgent, 1);
     agent->channel = ireko_jsonl_new(fd, cancel_fd);
     agent->cancel_fd = cancel_fd;
+    return agent;
+}
+
+IrekoAgent *
+ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_fd, GError **error)
+{
+    g_autoptr(IrekoAgent) agent = ireko_agent_go_on(fd, cancel_fd);
     /* Ends whatever half a line an earlier talk may have left. */
     if (!ireko_fd_write_all(fd, "\n", 1, deadline, cancel_fd, error) ||
         !say_hello(agent->channel, path, deadline, error))
@@ -110,12 +117,20 @@ ireko_agent_hello(int fd, const char *path, IrekoDeadline deadline, int cancel_f
 }
 
 /* The next message; an error message becomes the error. Answers to hellos that were said again
- * while the agent started come late and are passed over. */
+ * while the agent started come late and are passed over. Where RET_WORDS is not NULL, words may
+ * come instead, and are stored there, free with g_free. */
 static json_t *
-next_message(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
+next_message(IrekoAgent *agent, IrekoDeadline deadline, char **ret_words, GError **error)
 {
     for (unsigned i = 0; i < HELLO_LINES_MAX; i++) {
-        g_autoptr(json_t) message = ireko_jsonl_receive(agent->channel, deadline, error);
+        g_autofree char *line = ireko_jsonl_receive_line(agent->channel, deadline, error);
+        if (line == NULL)
+            return NULL;
+        if (ret_words != NULL && g_str_has_prefix(line, TALK_IDENTITY " ")) {
+            *ret_words = g_strdup(line + strlen(TALK_IDENTITY));
+            return NULL;
+        }
+        g_autoptr(json_t) message = ireko_jsonl_decode(line, strlen(line), error);
         if (message == NULL)
             return NULL;
         if (json_object_get(message, "hello") != NULL)
@@ -137,7 +152,7 @@ ask(IrekoAgent *agent, json_t *request, IrekoDeadline deadline, GError **error)
     g_autoptr(json_t) owned = request;
     if (!ireko_jsonl_send(agent->channel, owned, deadline, error))
         return NULL;
-    return next_message(agent, deadline, error);
+    return next_message(agent, deadline, NULL, error);
 }
 
 static bool
@@ -175,20 +190,17 @@ ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadli
     return NULL;
 }
 
-json_t *
-ireko_agent_identity(IrekoAgent *agent, const json_t *order, IrekoDeadline deadline, GError **error)
+char *
+ireko_agent_identity(IrekoAgent *agent, const char *order, IrekoDeadline deadline, GError **error)
 {
-    json_t *request = json_pack("{s:s}", "op", "identity");
-    json_object_set_new(request, "order", json_deep_copy(order));
-    g_autoptr(json_t) answer = ask(agent, request, deadline, error);
-    if (answer == NULL)
+    g_autofree char *line = g_strconcat(TALK_IDENTITY, order, NULL);
+    if (!ireko_jsonl_send_line(agent->channel, line, deadline, error))
         return NULL;
-    json_t *identity = json_object_get(answer, "identity");
-    if (!json_is_object(identity)) {
-        (void)unexpected("identity", error);
-        return NULL;
-    }
-    return json_incref(identity);
+    char *words = NULL;
+    g_autoptr(json_t) message = next_message(agent, deadline, &words, error);
+    if (message != NULL)
+        (void)unexpected(TALK_IDENTITY, error);
+    return words;
 }
 
 /* Hands each FIELD that comes to FUNC until the agent is done; DEADLINE is for all of it, or, where
@@ -204,7 +216,7 @@ take_each(IrekoAgent *agent,
     for (;;) {
         IrekoDeadline until =
             deadline != IREKO_NO_DEADLINE ? deadline : ireko_deadline_in_ms(silence_ms);
-        g_autoptr(json_t) message = next_message(agent, until, error);
+        g_autoptr(json_t) message = next_message(agent, until, NULL, error);
         if (message == NULL)
             return false;
         const json_t *value = json_object_get(message, field);
@@ -320,7 +332,7 @@ carry_streams(IrekoAgent *agent, const int fds[3], GError **error)
             !ireko_jsonl_pending(agent->channel))
             continue;
         g_autoptr(json_t) message =
-            next_message(agent, ireko_deadline_in_ms(EXEC_SILENCE_MS), error);
+            next_message(agent, ireko_deadline_in_ms(EXEC_SILENCE_MS), NULL, error);
         GError *failed = NULL;
         int status = message != NULL ? take_output(message, fds, &failed) : -1;
         if (failed != NULL)

@@ -5,6 +5,8 @@
 
 #define TALK_DEADLINE_MS 60000 /* for one message to leave: the other side is stuck after that */
 
+#define TALK_IDENTITY "identity" /* a line of it has the words behind this, each behind a space */
+
 /* {"error":{"code":...,"message":...}} of ERROR; a new reference. */
 json_t *
 talk_error_message(const GError *error);

@@ -335,7 +335,7 @@ run_task(void *data)
     bring_up(task);
     ireko_report_free(task->report);
     g_hash_table_unref(task->good);
-    json_decref(task->answer);
+    g_clear_pointer(&task->answer, g_ptr_array_unref);
     g_free(task->folder);
     g_free(task);
     return NULL;

@@ -92,7 +92,7 @@ obey_network(void *data, const json_t *order, int cancel_fd, GError **error)
         return NULL;
     }
     if (json_object_get(order, "do") == NULL)
-        return server->net->cards(order, error);
+        return ireko_netorder_obey(order, server->net->cards, error);
     const IrekoGuests guests = {.engine = ireko_engine_chosen(),
                                 .folder = server->folder,
                                 .path = path_of(server),
@@ -248,22 +248,30 @@ set_unsettled(IrekoServer *server)
 
 /* From here on this layer is another machine: its path, and facts that may differ. What was said of
  * the one before is left where it is, since a talk may be about it. */
-static json_t *
-take_identity(void *data, const json_t *order, void **held, GError **error)
+static char *
+take_identity(void *data, const char *order, void **held, GError **error)
 {
     IrekoServer *server = data;
-    g_autoptr(json_t) answer =
-        ireko_identity_adopt(order, server->be, server->folder, (GHashTable **)held, error);
-    if (answer == NULL)
+    const char *guests = NULL;
+    g_autoptr(IrekoIdentity) identity = ireko_identity_order_from_text(order, &guests, error);
+    if (identity == NULL)
         return NULL;
-    const json_t *network = json_object_get(order, "network");
-    if (network != NULL && server->net != NULL)
-        json_object_set_new(answer, "network", server->net->cards(network, NULL));
-    const char *path = json_string_value(json_object_get(order, "path"));
-    g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)g_intern_string(path));
-    if (json_object_get(order, "machine_id") != NULL && strchr(path, '/') == NULL)
+    const char *path = g_intern_string(identity->path); /* the one that it is to be */
+    bool stays = identity->machine_id == NULL;
+    g_autoptr(GString) inside = g_string_new(NULL);
+    if (!server->be(identity, error) ||
+        !ireko_identity_hand_on(guests, path, server->folder, (GHashTable **)held, inside, error))
+        return NULL;
+    if (identity->networked && server->net != NULL)
+        identity->interfaces = server->net->cards(identity->cards, identity->uplinks, true, NULL);
+    identity->networked = identity->interfaces != NULL;
+    g_autoptr(GString) answer = g_string_new(NULL);
+    ireko_identity_answer_to_text(identity, answer);
+    g_string_append_len(answer, inside->str, (gssize)inside->len);
+    g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)path);
+    if (!stays && strchr(path, '/') == NULL)
         set_unsettled(server); /* a guest's disks are still the ones they were */
-    return json_incref(answer);
+    return g_string_free(g_steal_pointer(&answer), FALSE);
 }
 
 /* Whoever is to see this machine next finds its disks as they are, and need not wait for that to
@@ -334,7 +342,7 @@ link_guest(const IrekoLayer *layer, const IrekoNode *node, const IrekoCard *card
 
 static const IrekoServerNet own_net = {
     .link = link_guest,
-    .cards = ireko_netorder_obey,
+    .cards = ireko_netorder_set,
     .wire = &ireko_wire_packets,
 };
 

@@ -7,6 +7,7 @@
 #include "lab/clone/identity.h"
 #include "lab/layer.h"
 #include "lab/network/exchange.h"
+#include "lab/network/netorder.h"
 
 G_BEGIN_DECLS
 
@@ -17,8 +18,7 @@ typedef struct {
                 const IrekoNode *node,
                 const IrekoCard *card,
                 GError **error);
-    /* Answers an order about its cards (lab/network/netorder.h). */
-    json_t *(*cards)(const json_t *order, GError **error);
+    IrekoNetorderFunc cards; /* how its cards get their addresses */
     const IrekoWire *wire; /* NULL: it sends no frames */
 } IrekoServerNet;
 

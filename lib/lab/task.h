@@ -23,7 +23,7 @@ typedef struct {
     IrekoTemplateUse use;
     const char *origin;      /* of one that goes on from a vault, it and all inside it; else NULL */
     GHashTable *good;        /* path -> IrekoReport of machines inside that hold their promises */
-    json_t *answer;          /* what a clone told of who it is; else NULL */
+    GPtrArray *answer;       /* IrekoIdentity: what a clone told of who it is; else NULL */
     const IrekoVault *vault; /* that it is a clone of */
     int64_t began_us;        /* when its process was started; 0: it was found running */
 } IrekoTask;

@@ -204,7 +204,7 @@ def test_identity_refused(place):
         place.nest("up", lab)
         place.ireko("down", "many")
         done = place.ireko("up", lab)
-        assert "did not become a machine of its own: host" in done.stderr, done.stderr
+        assert "did not become a machine of its own: its host name is fake" in done.stderr, done.stderr
         nest = place.nest("ps", "many")
         assert nest["ok"] and origins(nest)["esxi01"] == "boot"
         place.ireko("down", "many")

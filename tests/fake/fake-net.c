@@ -186,21 +186,22 @@ link_guest(const IrekoLayer *layer, const IrekoNode *node, const IrekoCard *card
 }
 
 /* Its cards have what they were given, as far as anybody can tell. */
-static json_t *
-have_cards(const json_t *order, GError **error)
+static GArray *
+have_cards(const GPtrArray *cards, const GArray *uplinks, bool set, GError **error)
 {
-    g_autoptr(GPtrArray) cards = ireko_cards_from_json(json_object_get(order, "cards"), error);
-    json_t *list = json_array();
-    for (unsigned i = 0; cards != NULL && i < cards->len; i++) {
+    (void)uplinks, (void)set, (void)error;
+    GArray *found = g_array_new(FALSE, FALSE, sizeof(IrekoInterface));
+    for (unsigned i = 0; i < cards->len; i++) {
         const IrekoCard *card = cards->pdata[i];
-        g_autofree char *address = card->address != 0 ? ireko_address_print(card->address) : NULL;
+        IrekoInterface one = {.card = card->index,
+                              .name = "fake",
+                              .address = card->address,
+                              .prefix = card->prefix};
+        (void)g_strlcpy(one.mac, card->mac, sizeof one.mac);
         if (!has_fault("no-driver"))
-            json_array_append_new(list,
-                                  json_pack("{s:i,s:s,s:s,s:s?,s:i}", "card", (int)card->index,
-                                            "interface", "fake", "mac", card->mac, "address",
-                                            address, "prefix", (int)card->prefix));
+            g_array_append_val(found, one);
     }
-    return json_pack("{s:o}", "cards", list);
+    return found;
 }
 
 static void *

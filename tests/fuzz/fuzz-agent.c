@@ -20,13 +20,20 @@ tell_path(void *data)
     return "a/b";
 }
 
-static json_t *
-become_nobody(void *data, const json_t *order, void **held, GError **error)
+static char *
+become_nobody(void *data, const char *order, void **held, GError **error)
 {
-    (void)data;
-    (void)held;
-    g_autoptr(json_t) answer = ireko_identity_adopt(order, NULL, NULL, NULL, error);
-    return answer != NULL ? json_incref(answer) : NULL;
+    (void)data, (void)held;
+    const char *guests = NULL;
+    g_autoptr(IrekoIdentity) identity = ireko_identity_order_from_text(order, &guests, error);
+    if (identity == NULL)
+        return NULL;
+    g_autoptr(GString) answer = g_string_new(NULL);
+    ireko_identity_answer_to_text(identity, answer);
+    GHashTable *lines = NULL;
+    (void)ireko_identity_hand_on(guests, identity->path, "/nowhere", &lines, answer, error);
+    g_clear_pointer(&lines, g_hash_table_unref);
+    return error == NULL || *error == NULL ? g_strdup(answer->str) : NULL;
 }
 
 int

@@ -142,49 +142,86 @@ check_obstacles(void)
 
 /* ---- identities ---- */
 
-static json_t *
-answer_to(const json_t *order)
+/* What the machines that ORDER is for answer, each as if it were the only one inside. */
+static char *
+answer_to(const GPtrArray *order)
+{
+    g_autofree char *words = ireko_identity_order_to_text(order);
+    g_autoptr(GString) answer = g_string_new(NULL);
+    const char *rest = words;
+    for (unsigned i = 0; i < order->len; i++) {
+        g_autoptr(GError) error = NULL;
+        g_autofree char *text = ireko_identity_order_at(g_get_real_time(), rest);
+        const char *guests = NULL;
+        g_autoptr(IrekoIdentity) identity = ireko_identity_order_from_text(text, &guests, &error);
+        g_assert_no_error(error);
+        ireko_identity_answer_to_text(identity, answer);
+        rest += strlen(rest) - strlen(guests);
+    }
+    g_assert_cmpstr(rest, ==, "");
+    return g_string_free(g_steal_pointer(&answer), FALSE);
+}
+
+static GPtrArray *
+identities_in(const char *answer)
 {
     g_autoptr(GError) error = NULL;
-    json_t *answer = ireko_identity_adopt(order, NULL, NULL, NULL, &error);
+    GPtrArray *identities = ireko_identity_answer_from_text(answer, &error);
     g_assert_no_error(error);
-    json_t *guests = json_array();
-    size_t i;
-    const json_t *guest;
-    json_array_foreach(json_object_get(order, "guests"), i, guest)
-        json_array_append_new(guests, answer_to(guest));
-    json_object_set_new(answer, "guests", guests);
-    return answer;
+    return identities;
+}
+
+static void
+lie_about(IrekoIdentity *identity, const char *field)
+{
+    char **const texts[] = {&identity->path, &identity->host, &identity->uuid,
+                            &identity->machine_id, &identity->boot_id};
+    static const char *const names[] = {"path", "host", "uuid", "machine ID", "boot ID"};
+    for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+        if (strcmp(field, names[i]) != 0)
+            continue;
+        g_free(*texts[i]);
+        *texts[i] = g_strdup("other");
+    }
+    if (strcmp(field, "clock") == 0)
+        identity->time_us -= 2 * CLOCK_US;
+    if (strcmp(field, "clock ahead") == 0)
+        identity->time_us += 2 * CLOCK_US;
+    if (strcmp(field, "nonce") == 0)
+        identity->nonce--;
+    if (strcmp(field, "cards") == 0)
+        g_ptr_array_add(identity->cards, ireko_card_new(3, IREKO_CARD_NONE, NULL));
 }
 
 static void
 check_order_is_kept(void)
 {
     g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
-    g_autoptr(json_t) answer = answer_to(order);
+    g_autoptr(GPtrArray) order = ireko_identity_order(node, "lab", false);
+    g_autofree char *answer = answer_to(order);
+    g_autoptr(GPtrArray) is = identities_in(answer);
     g_autoptr(GError) error = NULL;
-    g_assert_true(ireko_identity_check(order, answer, CLOCK_US, &error));
+    g_assert_true(ireko_identity_check(order, is, CLOCK_US, &error));
     g_assert_no_error(error);
-    g_assert_null(json_object_get(answer, "seed"));
-    g_assert_cmpstr(json_string_value(json_object_get(order, "uuid")), ==,
-                    "564d1e5a-2c61-400d-9f3e-657378693031");
+    const IrekoIdentity *host = order->pdata[0];
+    g_assert_cmpstr(host->uuid, ==, "564d1e5a-2c61-400d-9f3e-657378693031");
 
-    static const char *const fields[] = {"path",    "host",  "uuid",  "machine_id", "boot_id",
-                                         "time_us", "nonce", "cards", "guests"};
+    static const char *const fields[] = {"path",  "host",        "uuid",  "machine ID", "boot ID",
+                                         "clock", "clock ahead", "nonce", "cards"};
     for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
         for (unsigned inner = 0; inner < 2; inner++) {
-            g_autoptr(json_t) lie = json_deep_copy(answer);
-            json_t *liar = inner ? json_array_get(json_object_get(lie, "guests"), 0) : lie;
-            if (inner && i + 1 == G_N_ELEMENTS(fields))
-                continue; /* it has none */
-            json_object_set_new(liar, fields[i], json_string("other"));
+            g_test_message("%s %u", fields[i], inner);
+            g_autoptr(GPtrArray) lie = identities_in(answer);
+            lie_about(lie->pdata[inner], fields[i]);
             g_assert_false(ireko_identity_check(order, lie, CLOCK_US, &error));
             g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
-            g_assert_nonnull(strstr(error->message, inner ? "'a/b'" : i < 8 ? "'a'" : "'a/b'"));
+            g_assert_nonnull(strstr(error->message, inner ? "'a/b' did" : "'a' did"));
             g_clear_error(&error);
         }
     }
+    g_ptr_array_set_size(is, 1);
+    g_assert_false(ireko_identity_check(order, is, CLOCK_US, &error));
+    g_assert_nonnull(strstr(error->message, "'a/b' did"));
 }
 
 /* The answer to an earlier order is none to this one. */
@@ -192,58 +229,151 @@ static void
 check_replay(void)
 {
     g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) before = ireko_identity_order(node, "lab", false);
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
-    g_autoptr(json_t) answer = answer_to(before);
-    g_assert_false(ireko_identity_check(order, answer, CLOCK_US, NULL));
+    g_autoptr(GPtrArray) before = ireko_identity_order(node, "lab", false);
+    g_autoptr(GPtrArray) order = ireko_identity_order(node, "lab", false);
+    g_autofree char *answer = answer_to(before);
+    g_autoptr(GPtrArray) is = identities_in(answer);
+    g_assert_false(ireko_identity_check(order, is, CLOCK_US, NULL));
 }
 
-static const char *
-field_of(const json_t *order, const char *field)
-{
-    return json_string_value(json_object_get(order, field));
-}
-
-static json_t *
+static IrekoIdentity *
 order_of_copy(const char *name)
 {
     g_autoptr(IrekoNode) node = node_of("", 1, name, hypervisor);
     ireko_node_be_copy(node);
-    return ireko_identity_order(node, "lab", false);
+    g_autoptr(GPtrArray) order = ireko_identity_order(node, "lab", false);
+    return g_ptr_array_steal_index(order, 0);
 }
 
 static void
 check_copies(void)
 {
-    g_autoptr(json_t) one = order_of_copy("a-1");
-    g_autoptr(json_t) two = order_of_copy("a-2");
-    static const char *const fields[] = {"path", "host", "uuid", "machine_id", "boot_id", "seed"};
-    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++)
-        g_assert_cmpstr(field_of(one, fields[i]), !=, field_of(two, fields[i]));
-    g_assert_false(json_equal(json_object_get(one, "cards"), json_object_get(two, "cards")));
+    g_autoptr(IrekoIdentity) one = order_of_copy("a-1");
+    g_autoptr(IrekoIdentity) two = order_of_copy("a-2");
+    g_assert_cmpstr(one->path, !=, two->path);
+    g_assert_cmpstr(one->host, !=, two->host);
+    g_assert_cmpstr(one->uuid, !=, two->uuid);
+    g_assert_cmpstr(one->machine_id, !=, two->machine_id);
+    g_assert_cmpstr(one->boot_id, !=, two->boot_id);
+    g_assert_cmpint(memcmp(one->seed, two->seed, sizeof one->seed), !=, 0);
+    const IrekoCard *first = one->cards->pdata[0], *second = two->cards->pdata[0];
+    g_assert_cmpstr(first->mac, !=, second->mac);
+}
+
+#define SEED "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
+#define UUID "564d1e5a-2c61-400d-9f3e-657378693031"
+#define ID   "0123456789abcdef0123456789abcdef"
+#define OWN  " a h " UUID " " ID " " UUID " " SEED " 7 "
+
+/* All that an order says arrives, and all that is answered. */
+static void
+check_words(void)
+{
+    g_autoptr(GError) error = NULL;
+    const char *guests = NULL;
+    static const char text[] =
+        " 5f" OWN "0/00:50:56:00:01:01/a709000f/14/a7090002,9/00:50:56:00:01:02/0/0/0 +0,in a/b x";
+    g_autoptr(IrekoIdentity) identity = ireko_identity_order_from_text(text, &guests, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(guests, ==, " a/b x");
+    g_assert_cmpint(identity->time_us, ==, 0x5f);
+    g_assert_cmpint(identity->seed[31], ==, 0x1f);
+    const IrekoCard *first = identity->cards->pdata[0], *last = identity->cards->pdata[1];
+    g_assert_cmphex(first->address, ==, 0xa709000f);
+    g_assert_cmphex(first->gateway, ==, 0xa7090002);
+    g_assert_cmpint(first->prefix, ==, 20);
+    g_assert_cmpint(last->index, ==, 9);
+    g_assert_cmpint(g_array_index(identity->uplinks, int, 0), ==, 0);
+    g_assert_cmpint(g_array_index(identity->uplinks, int, 1), ==, IREKO_BRIDGE_INSIDE);
+
+    const IrekoInterface one = {0, "br0", "00:50:56:00:01:01", 0xa709000f, 20};
+    identity->interfaces = g_array_new(FALSE, FALSE, sizeof one);
+    g_array_append_val(identity->interfaces, one);
+    g_free(identity->host);
+    identity->host = g_strdup("two words,\n");
+    g_autoptr(GString) answer = g_string_new(NULL);
+    ireko_identity_answer_to_text(identity, answer);
+    g_assert_cmpstr(answer->str, ==,
+                    " a two?words?? " UUID " " ID " " UUID " 5f 5e478 "
+                    "0/00:50:56:00:01:01,9/00:50:56:00:01:02 +br0/0/00:50:56:00:01:01/a709000f/14");
+    g_autoptr(GPtrArray) is = identities_in(answer->str);
+    const IrekoIdentity *told = is->pdata[0];
+    g_assert_true(told->networked);
+    const IrekoInterface *read = &g_array_index(told->interfaces, IrekoInterface, 0);
+    g_assert_cmpstr(read->name, ==, one.name);
+    g_assert_cmpstr(read->mac, ==, one.mac);
+    g_assert_cmphex(read->address, ==, one.address);
+    g_assert_cmpint(read->prefix, ==, one.prefix);
 }
 
 static void
 check_orders_are_read(void)
 {
-    g_autoptr(IrekoNode) node = host_of("a", "b", hypervisor, leaf);
-    g_autoptr(json_t) order = ireko_identity_order(node, "lab", false);
-    static const char *const fields[] = {"path",    "host", "uuid",  "machine_id",
-                                         "boot_id", "seed", "nonce", "time_us"};
-    for (size_t i = 0; i < G_N_ELEMENTS(fields); i++) {
-        g_autoptr(json_t) broken = json_deep_copy(order);
-        json_object_set_new(broken, fields[i], json_pack("[i]", 1));
+    static const char *const broken[] = {
+        "",
+        " ",
+        " 1",
+        " 1 a h",
+        "1" OWN "- -",
+        " g" OWN "- -",
+        " 1  a h " UUID,
+        " 1 a//b h " UUID " - - " SEED " 7 - -",
+        " 1 - h " UUID " - - " SEED " 7 - -",
+        " 1 a - " UUID " - - " SEED " 7 - -",
+        " 1 a h - - - " SEED " 7 - -",
+        " 1 a h " ID " - - " SEED " 7 - -",
+        " 1 a h " UUID " " ID " - " SEED " 7 - -",
+        " 1 a h " UUID " - " UUID " " SEED " 7 - -",
+        " 1 a h " UUID " " UUID " " UUID " " SEED " 7 - -",
+        " 1 a h " UUID " - - " ID " 7 - -",
+        " 1 a h " UUID " - - g" SEED " 7 - -",
+        " 1 a h " UUID " - - " SEED " 7fffffff - -",
+        " 1 a h " UUID " - - " SEED " -7 - -",
+        " 1" OWN "-",
+        " 1" OWN "- ",
+        " 1" OWN "- x",
+        " 1" OWN "- +a",
+        " 1" OWN "- +0,,",
+        " 1" OWN "- +out",
+        " 1" OWN "1 -",
+        " 1" OWN "a/00:50:56:00:01:01/0/0/0 -",
+        " 1" OWN "0/00:50:56:00:01/0/0/0 -",
+        " 1" OWN "0/00:50:56:00:01:0g/0/0/0 -",
+        " 1" OWN "0/00:50:56:00:01:01/0/21/0 -",
+        " 1" OWN "0/00:50:56:00:01:01/0/0 -",
+        " 1" OWN "0/00:50:56:00:01:01/0/0/0/0 -",
+        " 1" OWN "0/00:50:56:00:01:01/0/0/0, -",
+        " 1" OWN "0/00:50:56:00:01:01/100000000/0/0 -",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+        g_test_message("'%s'", broken[i]);
         g_autoptr(GError) error = NULL;
-        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, NULL, &error));
-        g_assert_nonnull(error);
+        const char *guests = NULL;
+        g_assert_null(ireko_identity_order_from_text(broken[i], &guests, &error));
+        g_assert_error(error, IREKO_ERROR, IREKO_ERROR_REMOTE);
     }
-    static const char *const cards[] = {"[1]", "[{\"index\":10,\"mac\":\"00:00:00:00:00:00\"}]",
-                                        "[{\"index\":0,\"mac\":\"00:00:00:00:00\"}]",
-                                        "[{\"index\":0,\"mac\":\"00:00:00:00:00:0g\"}]"};
-    for (size_t i = 0; i < G_N_ELEMENTS(cards); i++) {
-        g_autoptr(json_t) broken = json_deep_copy(order);
-        json_object_set_new(broken, "cards", json_loads(cards[i], 0, NULL));
-        g_assert_null(ireko_identity_adopt(broken, NULL, NULL, NULL, NULL));
+}
+
+/* Words for guests that are not this machine's are handed to nobody. */
+static void
+check_whose_words(void)
+{
+    static const char *const broken[] = {" a/b",
+                                         " b/c 2 3 4 5 6 7 8 9",
+                                         " a 2 3 4 5 6 7 8 9",
+                                         " a/b/c 2 3 4 5 6 7 8 9",
+                                         " a/.. 2 3 4 5 6 7 8 9",
+                                         " a/ 2 3 4 5 6 7 8 9",
+                                         " a/b 2 3 4 5 6 7 8 9 a/b/c 2",
+                                         "x"};
+    for (size_t i = 0; i < G_N_ELEMENTS(broken); i++) {
+        g_test_message("'%s'", broken[i]);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GString) answer = g_string_new(NULL);
+        GHashTable *lines = NULL;
+        g_assert_false(ireko_identity_hand_on(broken[i], "a", "/nowhere", &lines, answer, &error));
+        g_assert_error(error, IREKO_ERROR, IREKO_ERROR_SYNTAX);
+        g_hash_table_unref(lines);
     }
 }
 
@@ -257,6 +387,8 @@ main(int argc, char **argv)
     g_test_add_func("/identity/an-answer-is-what-was-ordered-at-every-layer", check_order_is_kept);
     g_test_add_func("/identity/an-earlier-answer-is-none", check_replay);
     g_test_add_func("/identity/copies-share-nothing", check_copies);
+    g_test_add_func("/identity/all-that-is-ordered-and-answered-arrives", check_words);
     g_test_add_func("/identity/an-order-is-read-with-care", check_orders_are_read);
+    g_test_add_func("/identity/words-for-others-are-handed-to-nobody", check_whose_words);
     return g_test_run();
 }

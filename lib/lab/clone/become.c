@@ -141,20 +141,6 @@ reseed(uint8_t seed[IREKO_IDENTITY_SEED_BYTES], GError **error)
     return done || fail("the random numbers", error);
 }
 
-/* ---- cards ---- */
-
-/* Gives CARD its address, or (STAYS) only looks which it has. */
-static bool
-become_card(IrekoIdentityCard *card, bool stays, GError **error)
-{
-    char *now = NULL;
-    if (!ireko_interfaces_mac(card->index, stays ? NULL : card->mac, &now, error))
-        return false;
-    g_free(card->mac);
-    card->mac = now;
-    return true;
-}
-
 /* ---- the whole ---- */
 
 void
@@ -204,7 +190,10 @@ ireko_become(IrekoIdentity *identity, GError **error)
     if (!stays && !take_names(identity, error))
         return false;
     for (unsigned i = 0; i < identity->cards->len; i++) {
-        if (!become_card(identity->cards->pdata[i], stays, error))
+        IrekoCard *card = identity->cards->pdata[i];
+        char mac[IREKO_MAC_TEXT];
+        memcpy(mac, card->mac, sizeof mac);
+        if (!ireko_interfaces_mac(card->index, stays ? NULL : mac, card->mac, error))
             return false;
     }
     read_back(identity);

@@ -24,13 +24,41 @@ deadline_of(const IrekoClone *clone)
     return ireko_patience(IDENTITY_SECONDS, clone->pace);
 }
 
+/* Begins a talk with CLONE's machine over FD, or where that is -1 over a channel that it connects:
+ * RET_HOLD as of ireko_port_connect. */
+static IrekoAgent *
+meet(const IrekoClone *clone, int fd, int *ret_hold, GError **error)
+{
+    const IrekoLayer *layer = clone->layer;
+    if (fd < 0)
+        fd = ireko_port_connect(layer->engine, clone->folder, ret_hold, error);
+    return fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error)
+                   : NULL;
+}
+
+/* Tells CLONE's machine, and those inside it, at TIME_US what ORDER says; the words that they
+ * answer. */
+static char *
+tell(const IrekoClone *clone,
+     IrekoAgent *agent,
+     const GPtrArray *order,
+     int64_t time_us,
+     GError **error)
+{
+    g_autofree char *words = ireko_identity_order_to_text(order);
+    g_autofree char *text = ireko_identity_order_at(time_us, words);
+    return ireko_agent_identity(agent, text, deadline_of(clone), error);
+}
+
 /* Tells CLONE's machine, and those inside it, who they are to be, and looks whether that is who
  * they say they are then. */
 static bool
-identify(const IrekoClone *clone, IrekoAgent *agent, json_t **ret_answer, GError **error)
+identify(const IrekoClone *clone, IrekoAgent *agent, GPtrArray **ret_answer, GError **error)
 {
-    g_autoptr(json_t) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
-    g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline_of(clone), error);
+    g_autoptr(GPtrArray) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
+    g_autofree char *words = tell(clone, agent, order, g_get_real_time(), error);
+    g_autoptr(GPtrArray) answer =
+        words != NULL ? ireko_identity_answer_from_text(words, error) : NULL;
     int64_t clock_us =
         (int64_t)(ireko_patience_seconds(CLOCK_SECONDS, clone->pace) * G_USEC_PER_SEC);
     if (answer == NULL || !ireko_identity_check(order, answer, clock_us, error))
@@ -47,20 +75,16 @@ identify(const IrekoClone *clone, IrekoAgent *agent, json_t **ret_answer, GError
 static bool
 jump(const IrekoClone *clone, IrekoAgent *agent, GError **error)
 {
-    g_autoptr(json_t) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
+    g_autoptr(GPtrArray) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
     int64_t then_us = g_get_real_time() + AHEAD_SECONDS * G_USEC_PER_SEC;
-    json_object_set_new(order, "time_us", json_integer((json_int_t)then_us));
-    g_autoptr(json_t) answer = ireko_agent_identity(agent, order, deadline_of(clone), error);
-    return answer != NULL;
+    g_autofree char *words = tell(clone, agent, order, then_us, error);
+    return words != NULL;
 }
 
 IrekoAgent *
 ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 {
-    const IrekoLayer *layer = clone->layer;
-    int fd = ireko_port_connect(layer->engine, clone->folder, ret_hold, error);
-    g_autoptr(IrekoAgent) agent =
-        fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error) : NULL;
+    g_autoptr(IrekoAgent) agent = meet(clone, -1, ret_hold, error);
     if (agent == NULL || !jump(clone, agent, error) || !identify(clone, agent, NULL, error))
         return NULL;
     return g_steal_pointer(&agent);
@@ -86,19 +110,18 @@ ireko_clone_of_template(const IrekoLayer *layer,
 }
 
 bool
-ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error)
+ireko_clone_become(const IrekoClone *clone, int fd, GPtrArray **ret_answer, GError **error)
 {
-    const IrekoLayer *layer = clone->layer;
     IREKO_AUTOFD hold = -1;
-    if (fd < 0)
-        fd = ireko_port_connect(layer->engine, clone->folder, &hold, error);
-    g_autoptr(IrekoAgent) agent =
-        fd >= 0 ? ireko_agent_hello(fd, NULL, deadline_of(clone), layer->cancel_fd, error) : NULL;
+    /* What was frozen was in the middle of the talk with us; a snapshot was in one with anybody. */
+    g_autoptr(IrekoAgent) agent = fd >= 0 && !clone->same
+                                      ? ireko_agent_go_on(fd, clone->layer->cancel_fd)
+                                      : meet(clone, fd, &hold, error);
     return agent != NULL && identify(clone, agent, ret_answer, error);
 }
 
 IrekoVm *
-ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error)
+ireko_clone_start(const IrekoClone *clone, GPtrArray **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     g_auto(IrekoThaw) thaw = {.vault = clone->vault,

@@ -29,15 +29,15 @@ ireko_clone_of_template(const IrekoLayer *layer,
 
 /* Starts it; returns when every machine inside has the clock set, new random numbers and the
  * identity that is to be its own, and proved it. NULL with an error: nothing runs then. While it is
- * not so far, its folder is marked (lab/clone/began.h). RET_ANSWER, a new reference, is what the
- * machines told (lab/clone/identity.h); NULL: not asked for. */
+ * not so far, its folder is marked (lab/clone/began.h). RET_ANSWER is what the machines told
+ * (IrekoIdentity, lab/clone/identity.h), a new reference; NULL: not asked for. */
 IrekoVm *
-ireko_clone_start(const IrekoClone *clone, json_t **ret_answer, GError **error);
+ireko_clone_start(const IrekoClone *clone, GPtrArray **ret_answer, GError **error);
 
 /* The last part of that, of CLONE's machine that runs already. FD is a channel to its agent that
  * was open before it went on; -1: none was. */
 bool
-ireko_clone_become(const IrekoClone *clone, int fd, json_t **ret_answer, GError **error);
+ireko_clone_become(const IrekoClone *clone, int fd, GPtrArray **ret_answer, GError **error);
 
 /* Has CLONE's machine, which runs, and those inside it do what a clone is asked to, as who they are
  * already. Returns the talk, with RET_HOLD as of ireko_port_connect: as long as it is open, so are

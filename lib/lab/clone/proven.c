@@ -4,7 +4,10 @@
 
 #include <string.h>
 
+#include "base/jsonl.h"
 #include "lab/clone/began.h"
+#include "lab/clone/identity.h"
+#include "lab/network/netorder.h"
 
 #define BY_TEMPLATE "; proven when its template was made"
 
@@ -27,6 +30,7 @@ typedef struct {
     const json_t *kept;
     const char *path; /* of TOP's template */
     double seconds;
+    const GPtrArray *answer; /* IrekoIdentity, a machine first, then those inside it */
     GPtrArray *reports;
 } Recall;
 
@@ -64,11 +68,12 @@ mark_checks(IrekoReport *report)
 }
 
 static bool
-recall_node(Recall *recall, const IrekoNode *node, const json_t *answer)
+recall_node(Recall *recall, const IrekoNode *node)
 {
     IrekoReport *report = find_kept(recall, node);
-    if (report == NULL || !json_is_object(answer))
+    if (report == NULL || recall->reports->len >= recall->answer->len)
         return false;
+    const IrekoIdentity *is = recall->answer->pdata[recall->reports->len];
     g_ptr_array_add(recall->reports, report);
     g_free(report->path);
     report->path = g_strdup(node->path);
@@ -78,13 +83,11 @@ recall_node(Recall *recall, const IrekoNode *node, const json_t *answer)
     report->state = IREKO_STATE_RUNNING;
     report->ready_seconds = report->proven_seconds = recall->seconds;
     mark_checks(report);
+    g_autoptr(json_t) interfaces = ireko_netorder_interfaces(is->networked ? is->interfaces : NULL);
     if (node->cards->len > 0)
-        ireko_nest_prove_cards(report, node->cards,
-                               json_object_get(json_object_get(answer, "network"), "cards"), NULL);
+        ireko_nest_prove_cards(report, node->cards, interfaces, NULL);
     for (unsigned i = 0; i < node->guests->len; i++) {
-        const json_t *inner =
-            json_array_get(json_object_get(answer, "guests"), i); /* in the order's order */
-        if (!recall_node(recall, node->guests->pdata[i], inner))
+        if (!recall_node(recall, node->guests->pdata[i]))
             return false;
     }
     return true;
@@ -100,13 +103,17 @@ GPtrArray *
 ireko_proven_recall(const IrekoNode *node,
                     const json_t *kept,
                     const char *path,
-                    const json_t *answer,
+                    const GPtrArray *answer,
                     double seconds)
 {
     g_autoptr(GPtrArray) reports = g_ptr_array_new_with_free_func(free_report);
-    Recall recall = {
-        .top = node, .kept = kept, .path = path, .seconds = seconds, .reports = reports};
-    if (path == NULL || !recall_node(&recall, node, answer))
+    Recall recall = {.top = node,
+                     .kept = kept,
+                     .path = path,
+                     .seconds = seconds,
+                     .answer = answer,
+                     .reports = reports};
+    if (path == NULL || !recall_node(&recall, node))
         return NULL;
     return g_steal_pointer(&reports);
 }

@@ -22,7 +22,7 @@ GPtrArray *
 ireko_proven_recall(const IrekoNode *node,
                     const json_t *kept,
                     const char *path,
-                    const json_t *answer,
+                    const GPtrArray *answer,
                     double seconds);
 
 G_END_DECLS

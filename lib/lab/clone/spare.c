@@ -410,7 +410,7 @@ ireko_spares_fit(const IrekoClone *clone, bool end)
 
 /* CLONE's machine, which stands still in its folder, goes on. */
 static IrekoVm *
-go_on(const IrekoClone *clone, json_t **ret_answer, GError **error)
+go_on(const IrekoClone *clone, GPtrArray **ret_answer, GError **error)
 {
     const IrekoLayer *layer = clone->layer;
     g_autoptr(IrekoVm) vm = ireko_vm_attach(layer->engine, clone->folder, error);
@@ -430,7 +430,7 @@ go_on(const IrekoClone *clone, json_t **ret_answer, GError **error)
 }
 
 IrekoVm *
-ireko_spare_take(const IrekoClone *clone, json_t **ret_answer, GError **error)
+ireko_spare_take(const IrekoClone *clone, GPtrArray **ret_answer, GError **error)
 {
     g_autofree char *folder = machine_folder(clone);
     g_auto(GStrv) names = names_in(folder, false);

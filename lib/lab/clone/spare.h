@@ -37,7 +37,7 @@ ireko_spares_fit(const IrekoClone *clone, bool end);
  * be that machine, as ireko_clone_start does. NULL without an error: there is none that fits. NULL
  * with one: it did not become that machine, and is gone. The folder is there, and empty then. */
 IrekoVm *
-ireko_spare_take(const IrekoClone *clone, json_t **ret_answer, GError **error);
+ireko_spare_take(const IrekoClone *clone, GPtrArray **ret_answer, GError **error);
 
 /* Ends those of LAB, with the lock, whose machine is none of KEPT (IrekoNode), and removes them;
  * KEPT may be NULL: no machine is. Adds their number to RET_ENDED; NULL: not asked for. */

@@ -227,9 +227,9 @@ repeat_mac(const char *name, const char *mac)
 }
 
 bool
-ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error)
+ireko_interfaces_mac(unsigned index, const char *mac, char ret_mac[IREKO_MAC_TEXT], GError **error)
 {
-    char name[IFNAMSIZ], now[IREKO_MAC_TEXT];
+    char name[IFNAMSIZ];
     if (!find_interface(index, name, error))
         return false;
     if (mac != NULL && !has_mac(name, mac)) {
@@ -239,8 +239,7 @@ ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **e
         if (was_up)
             repeat_mac(name, mac);
     }
-    get_mac(name, now);
-    *ret_mac = g_strdup(now);
+    get_mac(name, ret_mac);
     return true;
 }
 
@@ -395,25 +394,24 @@ ireko_interfaces_set(const GPtrArray *cards, const GArray *uplinks, GError **err
     return gateway == 0 || set_default_route(gateway, error);
 }
 
-json_t *
+GArray *
 ireko_interfaces_read(const GPtrArray *cards, const GArray *uplinks)
 {
-    json_t *list = json_array();
+    GArray *found = g_array_new(FALSE, FALSE, sizeof(IrekoInterface));
     for (unsigned i = 0; i < cards->len; i++) {
         const IrekoCard *card = cards->pdata[i];
-        char name[IFNAMSIZ], top[IFNAMSIZ], mac[IREKO_MAC_TEXT];
+        IrekoInterface one = {.card = card->index};
+        char name[IFNAMSIZ];
         if (!look_up(card->index, name))
             continue;
-        top_name(card->index, has_uplink(uplinks, (int)card->index), name, top);
-        get_mac(name, mac);
-        uint32_t address = get_address(top, SIOCGIFADDR);
-        uint32_t mask = address != 0 ? get_address(top, SIOCGIFNETMASK) : 0;
-        g_autofree char *text = address != 0 ? ireko_address_print(address) : NULL;
-        json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:s?,s:i}", "card", (int)card->index,
-                                              "interface", top, "mac", mac, "address", text,
-                                              "prefix", __builtin_popcount(mask)));
+        top_name(card->index, has_uplink(uplinks, (int)card->index), name, one.name);
+        get_mac(name, one.mac);
+        one.address = get_address(one.name, SIOCGIFADDR);
+        uint32_t mask = one.address != 0 ? get_address(one.name, SIOCGIFNETMASK) : 0;
+        one.prefix = (unsigned)__builtin_popcount(mask);
+        g_array_append_val(found, one);
     }
-    return list;
+    return found;
 }
 
 int

@@ -3,6 +3,8 @@
  * built-in image alone. Private to lib/lab. */
 #pragma once
 
+#include <net/if.h>
+
 #include "lab/tree.h"
 #include "lan/lan.h"
 
@@ -19,15 +21,22 @@ bool
 ireko_interfaces_set(const GPtrArray *cards, const GArray *uplinks, GError **error);
 
 /* Gives the interface of the card INDEX the address MAC (NULL: leaves it as it is) and stores which
- * it has then; free with g_free. IREKO_ERROR_NOT_FOUND where no driver took the card. */
+ * it has then. IREKO_ERROR_NOT_FOUND where no driver took the card. */
 bool
-ireko_interfaces_mac(unsigned index, const char *mac, char **ret_mac, GError **error);
+ireko_interfaces_mac(unsigned index, const char *mac, char ret_mac[IREKO_MAC_TEXT], GError **error);
+
+/* What a card, or its bridge, is in the layer. */
+typedef struct {
+    unsigned card;
+    char name[IF_NAMESIZE];
+    char mac[IREKO_MAC_TEXT];
+    uint32_t address; /* 0: none */
+    unsigned prefix;
+} IrekoInterface;
 
 /* What the kernel says of the interfaces of CARDS, or of their bridges where UPLINKS says that they
- * have one, a new reference:
- *     [{"card":N,"interface":NAME,"mac":M,"address":A,"prefix":P}]
- * Without NAME there is none; A is null where it has none. */
-json_t *
+ * have one (IrekoInterface). A card that no driver took has none. */
+GArray *
 ireko_interfaces_read(const GPtrArray *cards, const GArray *uplinks);
 
 /* A tap for CARD of the guest called NAME, a port of its bridge. Its alias (ifconfig's, ip link's)

@@ -5,19 +5,19 @@
 #include "lab/network/interfaces.h"
 
 static void
-add_once(json_t *list, int value)
+add_once(GArray *list, int value)
 {
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        if (json_integer_value(json_array_get(list, i)) == value)
+    for (unsigned i = 0; i < list->len; i++) {
+        if (g_array_index(list, int, i) == value)
             return;
     }
-    json_array_append_new(list, json_integer(value));
+    g_array_append_val(list, value);
 }
 
-json_t *
-ireko_netorder_cards(const IrekoNode *node, bool set)
+GArray *
+ireko_netorder_uplinks(const IrekoNode *node)
 {
-    json_t *uplinks = json_array();
+    GArray *uplinks = g_array_new(FALSE, FALSE, sizeof(int));
     for (unsigned i = 0; i < node->guests->len; i++) {
         const IrekoNode *guest = node->guests->pdata[i];
         for (unsigned k = 0; k < guest->cards->len; k++) {
@@ -26,7 +26,17 @@ ireko_netorder_cards(const IrekoNode *node, bool set)
                 add_once(uplinks, card->uplink);
         }
     }
-    return json_pack("{s:o,s:o,s:b}", "cards", ireko_cards_to_json(node->cards), "uplinks", uplinks,
+    return uplinks;
+}
+
+json_t *
+ireko_netorder_cards(const IrekoNode *node, bool set)
+{
+    g_autoptr(GArray) uplinks = ireko_netorder_uplinks(node);
+    json_t *list = json_array();
+    for (unsigned i = 0; i < uplinks->len; i++)
+        json_array_append_new(list, json_integer(g_array_index(uplinks, int, i)));
+    return json_pack("{s:o,s:o,s:b}", "cards", ireko_cards_to_json(node->cards), "uplinks", list,
                      "set", (int)set);
 }
 
@@ -49,8 +59,30 @@ take_uplinks(const json_t *list, GError **error)
     return g_steal_pointer(&uplinks);
 }
 
+GArray *
+ireko_netorder_set(const GPtrArray *cards, const GArray *uplinks, bool set, GError **error)
+{
+    if (set && !ireko_interfaces_set(cards, uplinks, error))
+        return NULL;
+    return ireko_interfaces_read(cards, uplinks);
+}
+
 json_t *
-ireko_netorder_obey(const json_t *order, GError **error)
+ireko_netorder_interfaces(const GArray *interfaces)
+{
+    json_t *list = interfaces != NULL ? json_array() : NULL;
+    for (unsigned i = 0; interfaces != NULL && i < interfaces->len; i++) {
+        const IrekoInterface *one = &g_array_index(interfaces, IrekoInterface, i);
+        g_autofree char *address = one->address != 0 ? ireko_address_print(one->address) : NULL;
+        json_array_append_new(list, json_pack("{s:i,s:s,s:s,s:s?,s:i}", "card", (int)one->card,
+                                              "interface", one->name, "mac", one->mac, "address",
+                                              address, "prefix", (int)one->prefix));
+    }
+    return list;
+}
+
+json_t *
+ireko_netorder_obey(const json_t *order, IrekoNetorderFunc obey, GError **error)
 {
     IrekoJsonReader reader = ireko_json_reader(order, "order");
     const json_t *list = ireko_json_list(&reader, "cards", IREKO_NET_CARDS_MAX);
@@ -60,7 +92,6 @@ ireko_netorder_obey(const json_t *order, GError **error)
         return NULL;
     g_autoptr(GPtrArray) cards = ireko_cards_from_json(list, error);
     g_autoptr(GArray) uplinks = cards != NULL ? take_uplinks(numbers, error) : NULL;
-    if (uplinks == NULL || (set && !ireko_interfaces_set(cards, uplinks, error)))
-        return NULL;
-    return json_pack("{s:o}", "cards", ireko_interfaces_read(cards, uplinks));
+    g_autoptr(GArray) found = uplinks != NULL ? obey(cards, uplinks, set, error) : NULL;
+    return found != NULL ? json_pack("{s:o}", "cards", ireko_netorder_interfaces(found)) : NULL;
 }
