@@ -11,6 +11,7 @@
  *     {"op":"check","within_ms":N}        {"layer":{...}} ... {"done":true}
  *     {"op":"exec","argv":[...]}          {"out":BASE64}, {"err":BASE64} ... {"exit":N}
  *         while it runs: {"in":BASE64}, {"eof":true}
+ *     {"op":"merge"}                      {"done":true}
  *     {"op":"stop"}                       {"done":true}, then the machine powers itself off
  *     {"op":"end","guest":NAME,"ms":N}    {"done":true} once the guest is gone; it has N ms to go
  *                                         by itself
@@ -76,6 +77,10 @@ typedef void (*IrekoAgentReportFunc)(void *data, const json_t *report);
 char *
 ireko_agent_identity(IrekoAgent *agent, const char *order, IrekoDeadline deadline, GError **error);
 
+/* Has the machine keep pages of its guests that hold the same as one (lab/clone/merge.h). */
+bool
+ireko_agent_merge(IrekoAgent *agent, IrekoDeadline deadline, GError **error);
+
 /* Has the machine check itself and the layers inside it (host/inner.h); it is told to be done
  * WITHIN_MS. False where it was not by DEADLINE: FUNC has had what came. */
 bool
@@ -139,6 +144,8 @@ typedef struct {
     /* Does what a new identity has left for later: before any other request is obeyed, and when a
      * talk is over. Lets go of HELD, which may be NULL. NULL: there is nothing to do. */
     void (*settle)(void *data, void *held);
+    /* Keeps pages of its guests that hold the same as one. */
+    void (*merge)(void *data);
     /* Checks itself and the layers inside, all within WITHIN_MS; EMIT as below. */
     bool (*check)(void *data,
                   int64_t within_ms,

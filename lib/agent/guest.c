@@ -85,6 +85,14 @@ answer_exec(Talk *talk, const json_t *request, GError **error)
 }
 
 static bool
+answer_merge(Talk *talk, const json_t *request, GError **error)
+{
+    (void)request, (void)error;
+    talk->handlers->merge(talk->handlers->data);
+    return say(talk, json_pack("{s:b}", "done", 1));
+}
+
+static bool
 answer_stop(Talk *talk, const json_t *request, GError **error)
 {
     (void)request;
@@ -156,6 +164,7 @@ static const struct {
     {"facts", answer_facts}, {"check", answer_check},     {"run", answer_run},
     {"exec", answer_exec},   {"stop", answer_stop},       {"end", answer_end},
     {"relay", answer_relay}, {"console", answer_console}, {"network", answer_network},
+    {"merge", answer_merge},
 };
 
 static bool

@@ -367,6 +367,13 @@ ireko_agent_stop(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
 }
 
 bool
+ireko_agent_merge(IrekoAgent *agent, IrekoDeadline deadline, GError **error)
+{
+    g_autoptr(json_t) answer = ask(agent, json_pack("{s:s}", "op", "merge"), deadline, error);
+    return answer != NULL;
+}
+
+bool
 ireko_agent_end(IrekoAgent *agent, const char *name, int64_t wait_ms, GError **error)
 {
     json_t *request = json_pack("{s:s,s:s,s:I}", "op", "end", "guest", name, "ms",

@@ -39,14 +39,15 @@
 /* What both images' kernels are told; docs/design/boot.md says why. The initcalls left out set up
  * tracing, certificates and a congestion control that nobody inside needs; pci=noearly spares AMD's
  * search for an AGP bridge on 256 buses, 33,000 exits; psi=0 and what follows is work at every
- * switch, call and interrupt that guards against users whom these images do not have, and from
- * ipv6.disable=1 on it is work by the clock, for what nobody waits for. */
+ * switch, call and interrupt that guards against users whom these images do not have; norandmaps:
+ * programs are at the same addresses in every layer (lab/clone/merge.c); from ipv6.disable=1 on it
+ * is work by the clock, for what nobody waits for. */
 #define CMDLINE                                                                                    \
     "console=ttyS0 quiet loglevel=3 panic=-1 mitigations=off no_timer_check tsc=reliable "         \
     "random.trust_cpu=on audit=0 lsm= raid=noautodetect cryptomgr.notests pci=noearly "            \
     "rodata=off rcupdate.rcu_expedited=1 transparent_hugepage=always "                             \
     "psi=0 cgroup_disable=memory nosmap init_on_alloc=0 hardened_usercopy=off nowatchdog "         \
-    "randomize_kstack_offset=off "                                                                 \
+    "randomize_kstack_offset=off norandmaps "                                                      \
     "ipv6.disable=1 sysctl.vm.compaction_proactiveness=0 sysctl.vm.stat_interval=3600 "            \
     "initcall_blacklist=init_kprobe_trace,cubictcp_register,crypto_kdf108_init,"                   \
     "load_system_certificate_list"

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "lab/clone/become.h"
+#include "lab/clone/merge.h"
 #include "lab/end.h"
 #include "lab/inside.h"
 #include "lab/layer.h"
@@ -288,6 +289,14 @@ settle(void *data, void *held)
     server->unsettled = false;
 }
 
+static void
+merge_pages(void *data)
+{
+    const IrekoServer *server = data;
+    if (server->merge != NULL)
+        server->merge();
+}
+
 static bool
 power_off(void *data, GError **error)
 {
@@ -323,6 +332,7 @@ ireko_server_handlers(IrekoServer *server)
         .facts = give_facts,
         .identity = take_identity,
         .settle = settle,
+        .merge = merge_pages,
         .network = obey_network,
         .check = check_layers,
         .run = run_guests,
@@ -355,6 +365,7 @@ ireko_lab_serve_agent(const char *version, GError **error)
                           .folder = IREKO_SERVE_FOLDER,
                           .be = ireko_become,
                           .rescan = ireko_become_rescan,
+                          .merge = ireko_merge_pages,
                           .net = &own_net};
     ireko_become_born(path);
     const IrekoAgentHandlers handlers = ireko_server_handlers(&server);

@@ -28,6 +28,7 @@ typedef struct {
     const char *folder;     /* where its guests have their folders */
     IrekoBecome be;         /* how it becomes another machine */
     void (*rescan)(void);   /* has the kernel look anew at disks that are other ones; NULL: none */
+    void (*merge)(void);    /* has pages of guests that hold the same become one; NULL: none */
     const IrekoFacts *told; /* what it offers, by whoever stands in; NULL: this machine is asked */
     void *facts;            /* what was last read of this machine; private to serve.c */
     GMutex lock;            /* of facts */

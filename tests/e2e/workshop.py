@@ -20,6 +20,7 @@ WORKSHOP = os.path.join(TOP, "examples", "workshop")
 PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
 UP_SECONDS = 420
 UP_TRIES = 3
+MERGED_PAGES = 4096  # 45,000 were
 
 # QEMU 7.2's TCG now and then leaves a guest of nested guests standing on a busy machine, and ends it
 # now and then (docs/design/boot.md). ireko says so at its deadline; that is what these words are. A
@@ -118,6 +119,13 @@ def check_judges_each_layer(place):
     assert f" {PATHS[1]}\n" in inside and f" {PATHS[2]}\n" in inside, inside
 
 
+def merges_pages(place, accel):
+    """What esxi02 and the guest inside it have in common is there once, where that is translated code."""
+    if accel == "tcg":
+        shared = place.ireko("exec", PATHS[0], "--", "cat", "/sys/kernel/mm/ksm/pages_sharing").stdout
+        assert int(shared) > MERGED_PAGES, shared
+
+
 def test_workshop(place):
     """The workshop: every promise held three hypervisors deep; asked, killed, repaired, ended."""
     nest = json.loads(up(place, WORKSHOP, "--json").stdout)
@@ -130,6 +138,7 @@ def test_workshop(place):
     check_judges_each_layer(place)
     clocks_keep_time(place)
     console_answers(place, PATHS[2])
+    merges_pages(place, nest["accel"])
     again = place.nest("up", WORKSHOP)
     check_workshop(again)
     assert again["seconds"] < seconds / 2 and place.guests() == before

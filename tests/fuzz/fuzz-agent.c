@@ -64,6 +64,12 @@ read_spec(void *data,
     return true;
 }
 
+static void
+merge_nothing(void *data)
+{
+    (void)data;
+}
+
 static bool
 check_nothing(void *data,
               int64_t within_ms,
@@ -111,6 +117,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .path = tell_path,
         .facts = give_facts,
         .identity = become_nobody,
+        .merge = merge_nothing,
         .check = check_nothing,
         .run = read_spec,
         .connect = connect_nobody,

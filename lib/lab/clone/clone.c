@@ -81,11 +81,26 @@ jump(const IrekoClone *clone, IrekoAgent *agent, GError **error)
     return words != NULL;
 }
 
+/* Whether machines inside have pages that are worth merging (lab/clone/merge.c): the code of one is
+ * found again in another, and what they began with is not merged yet. */
+static bool
+is_merged(const IrekoClone *clone)
+{
+    return clone->vault == NULL && clone->layer->accel == IREKO_ACCEL_TCG &&
+           ireko_nodes_count(clone->node->guests) > 1;
+}
+
+/* Pages are merged first, so that those that a clone writes to are its own again by the end of the
+ * rehearsal; and the clock jumps after a first one: what is then read from disks for the first time
+ * starts threads, and one that began to wait by a clock that is ahead would end in each clone. */
 IrekoAgent *
 ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 {
     g_autoptr(IrekoAgent) agent = meet(clone, -1, ret_hold, error);
-    if (agent == NULL || !jump(clone, agent, error) || !identify(clone, agent, NULL, error))
+    if (agent == NULL ||
+        (is_merged(clone) && !ireko_agent_merge(agent, deadline_of(clone), error)) ||
+        !identify(clone, agent, NULL, error) || !jump(clone, agent, error) ||
+        !identify(clone, agent, NULL, error))
         return NULL;
     return g_steal_pointer(&agent);
 }
