@@ -71,7 +71,7 @@ print_step(const Style *style, const IrekoSeeStep *step, bool ends)
 static void
 print_table(const Style *style, const IrekoSeeWalk *walk, unsigned layer, bool own)
 {
-    bool begun = false;
+    bool begun = false, in_process = false;
     const IrekoSeeStep *final = NULL;
     for (guint i = 0; i < walk->steps->len; i++) {
         const IrekoSeeStep *step = &g_array_index(walk->steps, IrekoSeeStep, i);
@@ -87,7 +87,12 @@ print_table(const Style *style, const IrekoSeeWalk *walk, unsigned layer, bool o
         else if (!begun)
             (void)printf("  %s  the nested table (%s) that %s built for %s\n", style->line,
                          step->kind, name_of(style, layer), name_of(style, layer + 1));
+        else if (strcmp(step->kind, "process") == 0 && !in_process)
+            (void)printf("  %s  maps nothing there; the page tables of the process in %s that has "
+                         "%s's memory\n",
+                         style->line, name_of(style, layer), name_of(style, layer + 1));
         begun = true;
+        in_process = strcmp(step->kind, "process") == 0;
         print_step(style, step, !walk->ok && step == final && walk->denied_layer == layer);
     }
 }

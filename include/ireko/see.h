@@ -24,7 +24,8 @@ typedef struct {
 /* An entry of a page table that was read. */
 typedef struct {
     unsigned layer;    /* whose memory the table is in: who built it */
-    const char *kind;  /* "own": of the machine itself; "npt", "ept": for a guest */
+    const char *kind;  /* "own": of the machine itself; "npt", "ept": for a guest;
+                          "process": of the one that has what those do not map */
     const char *table; /* "pml5", "pml4", "pdpt", "pd", "pt" */
     uint64_t entry_at; /* physical, in that layer */
     uint64_t raw;
@@ -159,7 +160,8 @@ typedef struct {
 
 /* A machine's memory, as the layer around it gives it. Bytes. */
 typedef struct {
-    char *path; /* of a saved machine the file of its memory, and "guest N" as --find numbers them */
+    char
+        *path; /* of a saved machine the file of its memory, and "guest N" as --find numbers them */
     unsigned level;
     uint64_t ram;   /* that it was promised; 0: nobody says, of a saved machine's guest */
     uint64_t taken; /* memory of the outermost machine that stands behind it, or that it has

@@ -24,7 +24,7 @@
  */
 #include <string.h>
 
-#include "xray/kept.h"
+#include "xray/backing.h"
 #include "xray/parts.h"
 
 #define KEPT 1024 /* pages, a power of two */
@@ -100,6 +100,33 @@ may_use_kept(const IrekoChain *chain)
     return chain->access == 0 && chain->steps == NULL;
 }
 
+/* The same by what the hypervisor has where its table says nothing: a way that no access takes
+ * before the hypervisor has put it into the table. */
+static bool
+walk_backing(IrekoChain *chain, size_t j, uint64_t address, IrekoWalk *ret_walk)
+{
+    const IrekoBacking *backing = chain->nested[j].backing;
+    guint first = chain->steps != NULL ? chain->steps->len : 0;
+    IrekoWalk walk;
+    if (backing == NULL || chain->access != 0 || ret_walk->cause != IREKO_CAUSE_NOT_PRESENT)
+        return false;
+    if (j + 1 == chain->n)
+        chain->reads += backing->process.top;
+    const IrekoWalkOrder order = {.steps = chain->steps};
+    if (!ireko_backing_walk(backing, &chain->spaces[j + 1].memory, address, &order, &walk)) {
+        if (chain->steps != NULL)
+            g_array_set_size(chain->steps, first);
+        return false;
+    }
+    mark_steps(chain->steps, first, j + 1);
+    for (guint i = first; chain->steps != NULL && i < chain->steps->len; i++) {
+        IrekoStep *step = &g_array_index(chain->steps, IrekoStep, i);
+        step->backing = step->backing || step->table == j + 1;
+    }
+    *ret_walk = walk;
+    return true;
+}
+
 /* An address of machine J through nested table J. */
 static bool
 walk_nested(IrekoChain *chain, size_t j, uint64_t address, unsigned access, IrekoWalk *ret_walk)
@@ -113,6 +140,7 @@ walk_nested(IrekoChain *chain, size_t j, uint64_t address, unsigned access, Irek
     bool there =
         ireko_walk(&chain->nested[j], &chain->spaces[j + 1].memory, address, &order, ret_walk);
     mark_steps(chain->steps, first, j + 1);
+    there = there || walk_backing(chain, j, address, ret_walk);
     return there || fails(chain, ret_walk->cause, j + 1,
                           ret_walk->denier != 0 ? ret_walk->denier : ret_walk->level);
 }

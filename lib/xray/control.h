@@ -50,3 +50,7 @@ ireko_vmcb_read_host(const void *page, IrekoPutAway *ret_away);
 /* The same out of the host-state area of a VMCS in KVM's layout (SDM vol. 3C, 25.5). */
 bool
 ireko_vmcs_read_host(const void *page, IrekoPutAway *ret_away);
+
+/* Whether PAGE may be one where QEMU's VMRUN put them; little is read of most. */
+bool
+ireko_vmcb_maybe_host(const void *page);

@@ -9,7 +9,8 @@
  * table have to be there instead, both, since no kernel does without.
  *
  * Then the whole nested table is gone through, once for all control blocks that share it: how much
- * it maps, and which other pages with the form of a control block it gives to the guest. */
+ * it maps, and which other pages with the form of a control block it gives to the guest. And once
+ * more where it is known what the hypervisor has for the guest besides (find-backing.c). */
 #include "xray/find-parts.h"
 
 #define CR0_PE_PG      0x80000001u
@@ -200,6 +201,16 @@ group_free(gpointer data)
     g_free(group);
 }
 
+/* What GROUP's table was found to map. */
+static void
+forget(IrekoFindGroup *group)
+{
+    group->bytes = 0;
+    group->n_samples = 0;
+    g_clear_pointer(&group->pages, g_free);
+    g_array_set_size(group->inside, 0);
+}
+
 /* The group of TABLE; a new one is gone through. SIZE_MAX where it does not hold. */
 static size_t
 group_of(IrekoFindLayer *layer, const IrekoTable *table)
@@ -219,11 +230,16 @@ group_of(IrekoFindLayer *layer, const IrekoTable *table)
     group->within = SIZE_MAX;
     group->inside = g_array_new(FALSE, FALSE, sizeof(IrekoFindInside));
     g_ptr_array_add(layer->groups, group);
-    if (map_group(layer, group))
+    bool whole = map_group(layer, group);
+    const IrekoBacking *backing = whole ? ireko_find_backing(layer, group) : NULL;
+    if (backing != NULL) {
+        group->table.backing = backing;
+        forget(group);
+        whole = map_group(layer, group);
+    }
+    if (whole)
         return layer->groups->len - 1;
-    group->bytes = 0; /* so that it is not asked again */
-    g_clear_pointer(&group->pages, g_free);
-    g_array_set_size(group->inside, 0);
+    forget(group); /* so that it is not asked again */
     return SIZE_MAX;
 }
 

@@ -3,10 +3,12 @@
 
 #include <glib.h>
 
+#include "xray/backing.h"
 #include "xray/find.h"
 #include "xray/map.h"
 
-#define IREKO_FIND_SAMPLES 64
+#define IREKO_FIND_SAMPLES       64
+#define IREKO_FIND_PROCESSES_MAX 64
 
 struct IrekoFindings {
     const IrekoMemory *memory;
@@ -16,7 +18,10 @@ struct IrekoFindings {
     GArray *founds; /* IrekoFound, by gpa */
     GArray *guests; /* IrekoGuest */
     uint64_t ram_pages;
-    uint64_t budget; /* tables and runs that may still be looked at */
+    uint64_t budget;         /* tables and runs that may still be looked at */
+    uint64_t backing_budget; /* the same for processes that have guests' memory */
+    GArray *processes;       /* IrekoTable: of those that ran guests */
+    GPtrArray *backings;     /* IrekoBacking: what the guests' nested tables point to */
     bool cut;
 };
 
@@ -82,6 +87,15 @@ ireko_find_chain(const IrekoFindings *findings, const IrekoTable *table, size_t 
 /* Fills FOUNDS from all of RAM. */
 void
 ireko_find_scan(IrekoFindings *findings);
+
+/* Adds the process that went on where AWAY says, unless it is there. */
+void
+ireko_find_add_process(IrekoFindings *findings, const IrekoPutAway *away);
+
+/* What the process that runs the guest of GROUP has, which was gone through; NULL where that is not
+ * known. The findings'. */
+const IrekoBacking *
+ireko_find_backing(IrekoFindLayer *layer, const IrekoFindGroup *group);
 
 /* Tells for each member whether its tables lead to its guest, and makes the groups. */
 void

@@ -54,6 +54,29 @@ kept_apart(const IrekoFindings *findings, IrekoGpa at)
     return NULL;
 }
 
+/* The processes that the vCPUs ran guests for. */
+static void
+add_processes(IrekoFindings *findings)
+{
+    for (size_t i = 0; i < findings->n_vcpus; i++) {
+        IrekoPutAway away;
+        if (ireko_find_put_away(findings->memory, &findings->vcpus[i], &away))
+            ireko_find_add_process(findings, &away);
+    }
+}
+
+/* The same where the vCPUs are not known: from the page at AT, where VMRUN may have put it. */
+static void
+look_for_process(IrekoFindings *findings, IrekoGpa at)
+{
+    const IrekoMemory *memory = findings->memory;
+    uint8_t page[IREKO_PAGE_BYTES];
+    IrekoPutAway away;
+    if (memory->read(memory->data, at, page, sizeof page) && ireko_vmcb_maybe_host(page) &&
+        ireko_vmcb_read_host(page, &away))
+        ireko_find_add_process(findings, &away);
+}
+
 /* The page at AT, copied, since it may change while it is judged. */
 static void
 look_closer(IrekoFindings *findings, IrekoGpa at)
@@ -78,6 +101,8 @@ scan_window(IrekoFindings *findings, IrekoGpa start, const uint8_t *bytes, size_
         }
         if (ireko_control_maybe(bytes + at))
             look_closer(findings, (IrekoGpa){start.at + at});
+        else if (findings->n_vcpus == 0 && ireko_vmcb_maybe_host(bytes + at))
+            look_for_process(findings, (IrekoGpa){start.at + at});
     }
 }
 
@@ -114,6 +139,7 @@ scan_row(IrekoFindings *findings, IrekoGpa at, uint64_t left)
 void
 ireko_find_scan(IrekoFindings *findings)
 {
+    add_processes(findings);
     for (size_t i = 0; i < findings->map->n; i++) {
         const IrekoRamRange *range = &findings->map->ranges[i];
         for (uint64_t done = 0; done < range->bytes;)

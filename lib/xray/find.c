@@ -235,7 +235,9 @@ ireko_find(const IrekoMemory *memory, const IrekoRamMap *map, const IrekoVcpu *v
     findings->guests = g_array_new(FALSE, FALSE, sizeof(IrekoGuest));
     for (size_t i = 0; i < map->n; i++)
         findings->ram_pages += map->ranges[i].bytes / IREKO_PAGE_BYTES;
-    findings->budget = BUDGET_LEAST + BUDGET_TIMES * findings->ram_pages;
+    findings->processes = g_array_new(FALSE, FALSE, sizeof(IrekoTable));
+    findings->backings = g_ptr_array_new_with_free_func(g_free);
+    findings->budget = findings->backing_budget = BUDGET_LEAST + BUDGET_TIMES * findings->ram_pages;
     ireko_find_scan(findings);
 
     Descent descent = {findings, g_array_new(FALSE, FALSE, sizeof(Shadow))};
@@ -262,6 +264,8 @@ ireko_findings_free(IrekoFindings *findings)
         return;
     g_array_unref(findings->founds);
     g_array_unref(findings->guests);
+    g_array_unref(findings->processes);
+    g_ptr_array_unref(findings->backings);
     g_free(findings);
 }
 

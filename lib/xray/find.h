@@ -52,6 +52,11 @@ typedef struct {
 
 typedef struct IrekoFindings IrekoFindings;
 
+/* What VCPU put away in MEMORY for the guest that it runs, or ran last. A KVM below keeps it by
+ * itself; it is TCG that puts it into the machine's memory. False where that is not known. */
+bool
+ireko_find_put_away(const IrekoMemory *memory, const IrekoVcpu *vcpu, IrekoPutAway *ret_away);
+
 /* Looks through all of MEMORY, of which MAP is the map. VCPUS, N of them, may be NULL: what ran is
  * then not known. MEMORY and MAP must outlive the findings; what changes meanwhile may hide a
  * find, or leave it unconfirmed. */

@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#include "xray/entry.h"
+#include "xray/backing.h"
 #include "xray/parts.h"
 
 #define ENTRIES_MAX 1024 /* of the 32-bit format, 4 bytes each */
@@ -24,6 +24,7 @@ typedef struct {
     const IrekoTable *table;
     IrekoRunFunc func;
     void *data;
+    IrekoKept *process_kept; /* of the tables behind TABLE (backing.h), or NULL */
     uint64_t tables_max, pieces_max, reads_left;
     IrekoRun run; /* not handed over yet; bytes 0: there is none */
     IrekoMapEnd end;
@@ -134,6 +135,47 @@ read_table(Mapping *mapping, unsigned level, uint64_t at, void *ret_entries)
     return false;
 }
 
+/* How far it is from AT of SPAN to the end of what the entry that WALK met stands for. */
+static uint64_t
+rest_of(const IrekoBacking *backing,
+        const IrekoBackingSpan *span,
+        uint64_t at,
+        const IrekoWalk *walk)
+{
+    unsigned level = MAX(walk->level, IREKO_LEVEL_PT);
+    uint64_t bytes = (uint64_t)1 << backing->process.levels[level].shift;
+    return bytes - (span->to + (at - span->start)) % bytes;
+}
+
+/* What the hypervisor has where the table maps nothing, BYTES from START on. */
+static bool
+add_hole(Mapping *mapping, uint64_t start, uint64_t bytes)
+{
+    const IrekoBacking *backing = mapping->table->backing;
+    const IrekoWalkOrder order = {.kept = mapping->process_kept};
+    for (size_t i = 0; backing != NULL && i < backing->n; i++) {
+        const IrekoBackingSpan *span = &backing->spans[i];
+        uint64_t end = MIN(start + bytes, span->start + span->bytes);
+        IrekoWalk leaf;
+        for (uint64_t at = MAX(start, span->start); at < end;
+             at += rest_of(backing, span, at, &leaf)) {
+            if (++mapping->end.pieces > mapping->pieces_max)
+                mapping->end.cut = true;
+            if (mapping->end.cut)
+                return true;
+            bool there = ireko_backing_walk(backing, &mapping->memory, at, &order, &leaf);
+            if (!may_read_on(mapping))
+                return true;
+            if (there) {
+                leaf.at.at -= leaf.at.at % IREKO_PAGE_BYTES;
+                if (!add_page(mapping, at, &leaf))
+                    return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool
 map_table(Mapping *mapping, unsigned level, uint64_t at, uint64_t start, const IrekoEntrySum *above)
 {
@@ -147,9 +189,13 @@ map_table(Mapping *mapping, unsigned level, uint64_t at, uint64_t start, const I
     for (uint64_t i = 0; i <= table->levels[level].index_mask && !mapping->end.cut; i++) {
         uint64_t raw = table->entry_bytes == sizeof(uint32_t) ? GUINT32_FROM_LE(entries.narrow[i])
                                                               : GUINT64_FROM_LE(entries.wide[i]);
-        if ((raw & table->present) == 0)
-            continue;
         uint64_t address = address_of(table, start, level, i);
+        if ((raw & table->present) == 0) {
+            if (table->backing != NULL &&
+                !add_hole(mapping, address, (uint64_t)1 << table->levels[level].shift))
+                return false;
+            continue;
+        }
         IrekoEntrySum sum = *above;
         bool page = ireko_entry_is_page(table, level, raw), more = true;
         ireko_entry_add(table, level, raw, &sum);
@@ -192,6 +238,8 @@ ireko_map(IrekoChain *builder,
     bool more = true, kept = ireko_chain_keeps(builder);
     if (!kept)
         ireko_chain_keep(builder, true); /* it is of about one moment all the same */
+    if (table->backing != NULL)
+        mapping.process_kept = g_new0(IrekoKept, IREKO_KEPT);
     if (table->bad_root)
         mapping.end.broken = 1;
     else if (table->top > 0)
@@ -199,6 +247,7 @@ ireko_map(IrekoChain *builder,
     more = more && hand_over(&mapping);
     if (!kept)
         ireko_chain_keep(builder, false);
+    g_free(mapping.process_kept);
     *ret_end = mapping.end;
     return more;
 }

@@ -52,6 +52,9 @@ typedef struct {
     bool ept_dirty; /* EPTP bit 6: accessed and dirty are kept, and a guest's table is written */
     bool ept_user;  /* fetches of a user have a bit of their own, 10 */
     bool ept_fetch_only; /* the CPU takes X without R */
+    /* Where the hypervisor has what this nested table does not map just now; NULL: not known. It
+     * answers where an address leads, and not whether an access to it is allowed. */
+    const struct IrekoBacking *backing;
 } IrekoTable;
 
 /* What decides about paging, as a vCPU has it. */

@@ -179,3 +179,12 @@ ireko_vmcb_read_host(const void *page, IrekoPutAway *ret_away)
     ret_away->cs_base = (ret_away->state.efer & IREKO_EFER_LMA) != 0 ? 0 : base_of(page, CS);
     return ireko_put_away_ok(ret_away);
 }
+
+/* VMRUN puts nothing where a VMCB has its controls. */
+bool
+ireko_vmcb_maybe_host(const void *page)
+{
+    const uint64_t needed = EFER_SVME | IREKO_EFER_LMA;
+    return ireko_control_u64(page, 0) == 0 && (ireko_control_u64(page, EFER) & needed) == needed &&
+           (ireko_control_u64(page, EFER) & ~EFER_DEFINED) == 0;
+}

@@ -58,7 +58,8 @@ typedef struct {
     uint64_t page_bytes; /* it maps a page of this size; 0: it names a table, or nothing */
     uint8_t table;       /* of the chain: 0 the machine's own, 1 the innermost nested one ... */
     uint8_t level;
-    bool unread; /* no RAM there: RAW is nothing */
+    bool unread;  /* no RAM there: RAW is nothing */
+    bool backing; /* it is of the process that has what TABLE does not map (backing.h) */
 } IrekoStep;
 
 /* Translates through TABLE, whose entries are in MEMORY, to do ACCESS (IREKO_ACCESS_ bits). Each

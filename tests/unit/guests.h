@@ -12,6 +12,8 @@
 #define CR4_FIVE (CR4_LONG | 0x1000u)
 #define EFER_VM  0x1d01u
 
+#define GUEST_BYTES ((uint64_t)4 << 20)
+
 /* A guest: its machine, and a table of its own where code and descriptor tables are. */
 typedef struct {
     Machine *machine;
@@ -30,3 +32,16 @@ put_vmcb(Machine *machine, uint64_t page, const Guest *guest, uint64_t root, uns
 /* The same as a VMCS of KVM's own layout. */
 void
 put_vmcs(Machine *machine, uint64_t page, const Guest *guest);
+
+/* A guest of GUEST_BYTES in OUTER, by nested tables of the paging NESTED. */
+Guest
+guest_in(Machine *outer, IrekoPaging nested, IrekoPaging own);
+
+/* The page of MACHINE into which a VMCB for vCPU NUMBER of GUEST was written. */
+uint64_t
+new_vmcb(Machine *machine, const Guest *guest, unsigned number);
+
+/* A nested table in OUTER's memory that leads from GUEST, a guest's guest, to there, in one step.
+ */
+IrekoTable
+shadow_of(Machine *outer, const Guest *guest);

@@ -9,41 +9,6 @@
 #define RAM   (16 * MIB)
 #define OUTER IREKO_FIND_OUTERMOST
 
-static Guest
-guest_in(Machine *outer, IrekoPaging nested, IrekoPaging own)
-{
-    Guest guest = {.machine = machine_new_inside(outer, nested, 4 * MIB), .paging = own};
-    guest.own = table_new(guest.machine, own, false);
-    static const uint64_t addresses[] = {CODE, GDT, IDT};
-    for (size_t i = 0; i < G_N_ELEMENTS(addresses); i++)
-        table_map(guest.machine, &guest.own, addresses[i], machine_take(guest.machine), 1, T_ALL);
-    return guest;
-}
-
-static uint64_t
-new_vmcb(Machine *machine, const Guest *guest, unsigned number)
-{
-    uint64_t page = machine_take(machine);
-    put_vmcb(machine, page, guest, guest->machine->nested.root.at, number);
-    return page;
-}
-
-/* A nested table in OUTER's memory that leads from GUEST, a guest's guest, to there, in one step.
- */
-static IrekoTable
-shadow_of(Machine *outer, const Guest *guest)
-{
-    IrekoTable table = table_new(outer, IREKO_PAGING_4, true);
-    GHashTableIter pages;
-    gpointer page;
-    g_hash_table_iter_init(&pages, guest->machine->pages);
-    while (g_hash_table_iter_next(&pages, &page, NULL)) {
-        uint64_t at = GPOINTER_TO_SIZE(page) * PAGE;
-        table_map(outer, &table, at, machine_outermost(guest->machine, at), 1, T_ALL);
-    }
-    return table;
-}
-
 /* ---- looking ---- */
 
 typedef struct {

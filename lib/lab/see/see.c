@@ -54,7 +54,9 @@ add_steps(IrekoSeeWalk *walk, const IrekoAround *around, unsigned level, const G
         const IrekoStep *step = &g_array_index(steps, IrekoStep, i);
         IrekoSeeStep seen = {
             .layer = step->table == 0 ? level : around->layers[step->table - 1],
-            .kind = step->table == 0 ? "own" : around->kinds[step->table - 1],
+            .kind = step->table == 0 ? "own"
+                    : step->backing  ? "process"
+                                     : around->kinds[step->table - 1],
             .table = ireko_level_name(step->level),
             .entry_at = step->entry_at.at,
             .raw = step->raw,

@@ -67,23 +67,17 @@ from_registers(const IrekoVcpu *vcpu, unsigned number, size_t guest)
 /* ---- the outermost machine ---- */
 
 /* What VCPU put away for the guest that it runs, and in words where; NULL where that is not known.
- * KVM keeps it by itself; it is TCG that puts it into the machine's memory. */
+ */
 static char *
 find_put_away(const IrekoMemory *memory, const IrekoVcpu *vcpu, IrekoPutAway *ret_away)
 {
-    uint8_t block[IREKO_PAGE_BYTES];
-    bool svm = vcpu->nested == IREKO_NESTED_SVM;
-    if (vcpu->image_bytes == sizeof block)
-        return (svm ? ireko_vmcb_read_host : ireko_vmcs_read_host)(vcpu->image, ret_away)
-                   ? g_strdup("its registers as KVM keeps them apart")
-                   : NULL;
-    if (svm && vcpu->hsave_gpa != 0 &&
-        memory->read(memory->data, (IrekoGpa){vcpu->hsave_gpa}, block, sizeof block) &&
-        ireko_vmcb_read_host(block, ret_away))
-        return g_strdup_printf(
-            "its registers where VMRUN put them, at L1 physical 0x%" G_GINT64_MODIFIER "x",
-            vcpu->hsave_gpa);
-    return NULL;
+    if (!ireko_find_put_away(memory, vcpu, ret_away))
+        return NULL;
+    if (vcpu->image_bytes == IREKO_PAGE_BYTES)
+        return g_strdup("its registers as KVM keeps them apart");
+    return g_strdup_printf(
+        "its registers where VMRUN put them, at L1 physical 0x%" G_GINT64_MODIFIER "x",
+        vcpu->hsave_gpa);
 }
 
 /* Its own vCPU: while it runs a guest its registers are put away. */
