@@ -3,7 +3,10 @@
  * The nested table of a guest leaves out what the hypervisor moved and the guest has not touched
  * since (backing.c). The rest is in the page tables of the process that runs the guest, and these
  * were loaded when a vCPU ran the guest: they are in what VMRUN put away. Where the vCPUs are not
- * known the pages where it is put are found by their form, as control blocks are.
+ * known the pages where it is put are found by their form, as control blocks are. That is the
+ * process of the guest that ran last. The others have the same kernel, and so the same upper half
+ * of their top-level table (Linux: pgd_ctor, arch/x86/mm/pgtable.c): all pages with it are looked
+ * at.
  *
  * Such a process has the guest's memory in a row, from some address on. So that address is voted
  * for by samples of the nested table, and then every page that the nested table does map has to be
@@ -17,6 +20,7 @@
 #include "xray/backing.h"
 #include "xray/find-parts.h"
 
+#define ENTRIES     512
 #define LOW_MEMORY  ((uint64_t)1 << 20)
 #define HALF        ((uint64_t)1 << 32) /* devices are below: RAM goes on elsewhere in the process */
 #define USERS_END   ((uint64_t)1 << 47)
@@ -35,16 +39,88 @@ ireko_find_put_away(const IrekoMemory *memory, const IrekoVcpu *vcpu, IrekoPutAw
            ireko_vmcb_read_host(block, ret_away);
 }
 
+static void
+add_table(IrekoFindings *findings, const IrekoTable *process)
+{
+    for (guint i = 0; i < findings->processes->len; i++) {
+        if (g_array_index(findings->processes, IrekoTable, i).root.at == process->root.at)
+            return;
+    }
+    if (process->width > 32 && findings->processes->len < IREKO_FIND_PROCESSES_MAX)
+        g_array_append_vals(findings->processes, process, 1);
+}
+
 void
 ireko_find_add_process(IrekoFindings *findings, const IrekoPutAway *away)
 {
     IrekoTable process = ireko_table_own(&away->state);
-    for (guint i = 0; i < findings->processes->len; i++) {
-        if (g_array_index(findings->processes, IrekoTable, i).root.at == process.root.at)
-            return;
+    add_table(findings, &process);
+}
+
+/* The upper half of a top-level table, which is the kernel's. */
+typedef struct {
+    IrekoTable table;
+    uint64_t entries[ENTRIES / 2];
+} Kernel;
+
+static bool
+read_kernel(const IrekoMemory *memory, const IrekoTable *process, Kernel *ret_kernel)
+{
+    ret_kernel->table = *process;
+    IrekoGpa half = {process->root.at + sizeof ret_kernel->entries};
+    return memory->read(memory->data, half, ret_kernel->entries, sizeof ret_kernel->entries) &&
+           ret_kernel->entries[ENTRIES / 2 - 1] != 0;
+}
+
+/* Those among the pages at BYTES, LEN long, which are at START. */
+static void
+add_siblings_in(
+    IrekoFindings *findings, const Kernel *kernel, IrekoGpa start, const uint8_t *bytes, size_t len)
+{
+    const size_t half = sizeof kernel->entries, last = sizeof *kernel->entries;
+    const uint64_t *needed = &kernel->entries[ENTRIES / 2 - 1];
+    for (size_t at = 0; at + IREKO_PAGE_BYTES <= len; at += IREKO_PAGE_BYTES) {
+        if (memcmp(bytes + at + 2 * half - last, needed, last) == 0 &&
+            memcmp(bytes + at + half, kernel->entries, half) == 0) {
+            IrekoTable sibling = kernel->table;
+            sibling.root.at = start.at + at;
+            add_table(findings, &sibling);
+        }
     }
-    if (process.width > 32 && findings->processes->len < IREKO_FIND_PROCESSES_MAX)
-        g_array_append_val(findings->processes, process);
+}
+
+static void
+add_siblings(IrekoFindings *findings, const Kernel *kernel)
+{
+    const IrekoMemory *memory = findings->memory;
+    for (size_t i = 0; i < findings->map->n; i++) {
+        const IrekoRamRange *range = &findings->map->ranges[i];
+        for (uint64_t done = 0; done < range->bytes;) {
+            size_t len = 0;
+            IrekoGpa at = {range->start.at + done};
+            const uint8_t *bytes = memory->window(memory->data, at, &len);
+            len = (size_t)MIN(len, range->bytes - done);
+            if (bytes != NULL)
+                add_siblings_in(findings, kernel, at, bytes, len);
+            done += bytes != NULL && len >= IREKO_PAGE_BYTES ? len - len % IREKO_PAGE_BYTES
+                                                             : IREKO_PAGE_BYTES;
+        }
+    }
+}
+
+void
+ireko_find_add_siblings(IrekoFindings *findings)
+{
+    Kernel kernel, last = {0};
+    guint known = findings->processes->len;
+    for (guint i = 0; findings->memory->window != NULL && i < known; i++) {
+        IrekoTable process = g_array_index(findings->processes, IrekoTable, i);
+        if (!read_kernel(findings->memory, &process, &kernel) ||
+            memcmp(kernel.entries, last.entries, sizeof kernel.entries) == 0)
+            continue;
+        add_siblings(findings, &kernel);
+        last = kernel;
+    }
 }
 
 /* ---- where a process has it ---- */

@@ -8,7 +8,7 @@
 #include "xray/map.h"
 
 #define IREKO_FIND_SAMPLES       64
-#define IREKO_FIND_PROCESSES_MAX 64
+#define IREKO_FIND_PROCESSES_MAX 256
 
 struct IrekoFindings {
     const IrekoMemory *memory;
@@ -91,6 +91,10 @@ ireko_find_scan(IrekoFindings *findings);
 /* Adds the process that went on where AWAY says, unless it is there. */
 void
 ireko_find_add_process(IrekoFindings *findings, const IrekoPutAway *away);
+
+/* Adds those that have the kernel of one that is there. */
+void
+ireko_find_add_siblings(IrekoFindings *findings);
 
 /* What the process that runs the guest of GROUP has, which was gone through; NULL where that is not
  * known. The findings'. */

@@ -239,6 +239,7 @@ ireko_find(const IrekoMemory *memory, const IrekoRamMap *map, const IrekoVcpu *v
     findings->backings = g_ptr_array_new_with_free_func(g_free);
     findings->budget = findings->backing_budget = BUDGET_LEAST + BUDGET_TIMES * findings->ram_pages;
     ireko_find_scan(findings);
+    ireko_find_add_siblings(findings);
 
     Descent descent = {findings, g_array_new(FALSE, FALSE, sizeof(Shadow))};
     g_array_set_clear_func(descent.shadows, shadow_clear);

@@ -8,7 +8,8 @@
 #define RAM     ((uint64_t)16 << 20)
 #define LOW     256 /* pages that a PC has other things in */
 #define IN_HOST UINT64_C(0x7f1234400000)
-#define OUTER   IREKO_FIND_OUTERMOST
+
+static const uint64_t further[] = {900, 1600}; /* pages, in another 2 MiB each */
 
 /* L3 in L2 in L1, and the process in L1 that has L2's memory from IN_HOST on. */
 typedef struct {
@@ -62,6 +63,7 @@ nest_new(void)
 {
     Nest nest = {.l1 = machine_new(RAM, NULL)};
     nest.l2 = guest_in(nest.l1, IREKO_PAGING_4, IREKO_PAGING_4);
+    nest.l2.machine->bytes = 2 * GUEST_BYTES;
     nest.low = machine_take(nest.l2.machine);
     nest.l2.machine->next = LOW;
     for (unsigned i = 0; i < 64; i++)
@@ -69,8 +71,11 @@ nest_new(void)
     nest.l3 = guest_in(nest.l2.machine, IREKO_PAGING_4, IREKO_PAGING_4);
     nest.vmcb01 = new_vmcb(nest.l1, &nest.l2, 0);
     nest.vmcb12 = new_vmcb(nest.l2.machine, &nest.l3, 1);
-    for (unsigned i = 0; i < 64; i++)
-        (void)machine_take(nest.l2.machine);
+    for (unsigned i = 0; i < G_N_ELEMENTS(further); i++) {
+        nest.l2.machine->next = further[i];
+        for (unsigned k = 0; k < 64; k++)
+            (void)machine_take(nest.l2.machine);
+    }
     IrekoTable table = shadow_of(nest.l1, &nest.l3);
     nest.vmcb02 = machine_take(nest.l1);
     put_vmcb(nest.l1, nest.vmcb02, &nest.l3, table.root.at, 1);
@@ -190,6 +195,40 @@ test_seen(gconstpointer with_vcpu)
     }
 }
 
+/* A table that maps 2 MiB is gone with all that was in it. */
+static void
+test_large_hole(void)
+{
+    g_auto(Nest) nest = nest_new();
+    uint64_t at = further[0] * PAGE;
+    uint64_t entry = table_entry(nest.l1, &nest.l2.machine->nested, at, 2);
+    machine_set(nest.l1, entry, 0, 8);
+    /* and of the rest the process has not all */
+    *entry_of(&nest, &nest.process, IN_HOST + at + 9 * PAGE) = 0;
+    g_auto(Look) seen = {0};
+    look(&seen, &nest, true);
+    uint64_t bytes = (g_hash_table_size(nest.l2.machine->pages) - 2) * PAGE;
+    g_assert_cmpuint(seen.guests[0].bytes, ==, bytes);
+    g_assert_true(is_seen(&seen, &nest, at + 10 * PAGE, 0));
+    g_assert_false(is_seen(&seen, &nest, at + 9 * PAGE, 0));
+}
+
+/* What was put away is of a process beside the one that has the guest. */
+static void
+test_sibling(gconstpointer with_vcpu)
+{
+    g_auto(Nest) nest = nest_new();
+    IrekoTable other = table_new(nest.l1, IREKO_PAGING_4, false);
+    for (unsigned entry = 256; entry < 512; entry += 51) {
+        set(nest.l1, nest.process.root.at, entry * 8, (uint64_t)entry * PAGE | T_P, 8);
+        set(nest.l1, other.root.at, entry * 8, (uint64_t)entry * PAGE | T_P, 8);
+    }
+    set(nest.l1, nest.away, 0x550, other.root.at, 8);
+    g_auto(Look) seen = {0};
+    look(&seen, &nest, GPOINTER_TO_SIZE(with_vcpu) != 0);
+    check_all_is_seen(&seen, &nest);
+}
+
 /* ---- what is not told ---- */
 
 static void
@@ -281,8 +320,13 @@ test_planted(void)
         machine_set(nest.l2.machine, entry, to | T_ALL, 8);
     }
     /* the CPU takes the entries above for addresses of L1 */
-    for (unsigned level = 2; level <= 4; level++) {
-        uint64_t at = table_entry(nest.l2.machine, &forged, IN_HOST + (uint64_t)LOW * PAGE, level);
+    const struct {
+        uint64_t page;
+        unsigned level;
+    } above[] = {{LOW, 2}, {further[0], 2}, {further[1], 2}, {LOW, 3}, {LOW, 4}};
+    for (size_t i = 0; i < G_N_ELEMENTS(above); i++) {
+        uint64_t address = IN_HOST + above[i].page * PAGE;
+        uint64_t at = table_entry(nest.l2.machine, &forged, address, above[i].level);
         uint64_t entry = machine_get(nest.l2.machine, at, 8);
         machine_set(nest.l2.machine, at,
                     machine_outermost(nest.l2.machine, entry & ~(PAGE - 1)) | T_ALL, 8);
@@ -303,6 +347,10 @@ main(int argc, char **argv)
     g_test_add_data_func("/backing/what-the-nested-table-left-out-is-seen", GSIZE_TO_POINTER(1),
                          test_seen);
     g_test_add_data_func("/backing/it-is-without-a-vcpu", GSIZE_TO_POINTER(0), test_seen);
+    g_test_add_func("/backing/a-whole-table-may-be-gone", test_large_hole);
+    g_test_add_data_func("/backing/processes-beside-it-are-asked", GSIZE_TO_POINTER(1),
+                         test_sibling);
+    g_test_add_data_func("/backing/they-are-without-a-vcpu", GSIZE_TO_POINTER(0), test_sibling);
     g_test_add_func("/backing/no-access-is-allowed-by-it", test_no_access_is_allowed);
     g_test_add_func("/backing/low-memory-is-left-out", test_low_memory_is_unknown);
     g_test_add_func("/backing/both-ends-are-left-out", test_ends_are_unknown);
