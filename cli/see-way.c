@@ -55,10 +55,32 @@ page_words(uint64_t bytes)
                                           : g_strdup_printf("%" PRIu64 " KiB page", bytes >> 10);
 }
 
-static void
-print_step(const Style *style, const IrekoSeeStep *step, bool ends)
+static bool
+is_of_process(const IrekoSeeStep *step)
 {
-    g_autofree char *page = ends ? g_strdup("ends here") : page_words(step->page_bytes);
+    return strcmp(step->kind, "process") == 0;
+}
+
+/* Whether entry AT of WALK is the one that maps nothing, where a process has what should be there.
+ */
+static bool
+is_hole(const IrekoSeeWalk *walk, guint at)
+{
+    const IrekoSeeStep *step = &g_array_index(walk->steps, IrekoSeeStep, at);
+    for (guint i = at + 1; i < walk->steps->len && !is_of_process(step); i++) {
+        const IrekoSeeStep *next = &g_array_index(walk->steps, IrekoSeeStep, i);
+        if (next->last && next->layer == step->layer)
+            return is_of_process(next);
+    }
+    return false;
+}
+
+static void
+print_step(const Style *style, const IrekoSeeStep *step, bool ends, bool hole)
+{
+    g_autofree char *page = ends   ? g_strdup("ends here")
+                            : hole ? g_strdup("nothing")
+                                   : page_words(step->page_bytes);
     (void)printf("  %s    %-4s %012" PRIx64 "  ", style->line, step->table, step->entry_at);
     if (step->unread)
         (void)printf("%s%s no memory there%s\n", style->red, style->no, style->plain);
@@ -87,13 +109,13 @@ print_table(const Style *style, const IrekoSeeWalk *walk, unsigned layer, bool o
         else if (!begun)
             (void)printf("  %s  the nested table (%s) that %s built for %s\n", style->line,
                          step->kind, name_of(style, layer), name_of(style, layer + 1));
-        else if (strcmp(step->kind, "process") == 0 && !in_process)
-            (void)printf("  %s  maps nothing there; the page tables of the process in %s that has "
-                         "%s's memory\n",
+        else if (is_of_process(step) && !in_process)
+            (void)printf("  %s  the page tables of the process in %s that has %s's memory\n",
                          style->line, name_of(style, layer), name_of(style, layer + 1));
         begun = true;
-        in_process = strcmp(step->kind, "process") == 0;
-        print_step(style, step, !walk->ok && step == final && walk->denied_layer == layer);
+        in_process = is_of_process(step);
+        print_step(style, step, !walk->ok && step == final && walk->denied_layer == layer,
+                   is_hole(walk, i));
     }
 }
 
