@@ -15,7 +15,8 @@
 #define START_SECONDS    10 /* for QEMU to load the state, times the pace */
 #define IDENTITY_SECONDS 10 /* for every layer inside, times the pace */
 #define END_SECONDS      5
-#define CLOCK_SECONDS    2  /* how far the clock of a clone may be off, times the pace */
+#define CLOCK_SECONDS    2 /* how far the clock of a clone may be off, times the pace */
+#define JUMPS            4
 #define AHEAD_SECONDS    60 /* of a rehearsal's clock: more than a thread of QEMU's waits by it */
 
 static IrekoDeadline
@@ -71,14 +72,20 @@ identify(const IrekoClone *clone, IrekoAgent *agent, GPtrArray **ret_answer, GEr
 /* ---- before the template is frozen ---- */
 
 /* The clock of a clone jumps by the age of its template. In a layer the threads of its QEMU that
- * have nothing to do wait by that clock, and end: here, and not in each clone. */
+ * have nothing to do wait by that clock, and end: here, and not in each clone. One that ends wakes
+ * another, which begins to wait anew, so that half of them are left: each jump goes further, past
+ * what those wait for. */
 static bool
 jump(const IrekoClone *clone, IrekoAgent *agent, GError **error)
 {
     g_autoptr(GPtrArray) order = ireko_identity_order(clone->node, clone->layer->id, clone->same);
-    int64_t then_us = g_get_real_time() + AHEAD_SECONDS * G_USEC_PER_SEC;
-    g_autofree char *words = tell(clone, agent, order, then_us, error);
-    return words != NULL;
+    for (int64_t i = 1; i <= JUMPS; i++) {
+        int64_t then_us = g_get_real_time() + i * AHEAD_SECONDS * G_USEC_PER_SEC;
+        g_autofree char *words = tell(clone, agent, order, then_us, error);
+        if (words == NULL)
+            return false;
+    }
+    return true;
 }
 
 /* Whether machines inside have pages that are worth merging (lab/clone/merge.c): the code of one is
@@ -91,8 +98,8 @@ is_merged(const IrekoClone *clone)
 }
 
 /* Pages are merged first, so that those that a clone writes to are its own again by the end of the
- * rehearsal; and the clock jumps after a first one: what is then read from disks for the first time
- * starts threads, and one that began to wait by a clock that is ahead would end in each clone. */
+ * rehearsal. The clock jumps after a first one: what is read from disks for the first time has
+ * threads wait by the clock, and they would by one that is ahead. */
 IrekoAgent *
 ireko_clone_rehearse(const IrekoClone *clone, int *ret_hold, GError **error)
 {
