@@ -347,8 +347,10 @@ static void
 add_agent(GPtrArray *argv)
 {
     /* One port more than ours: port 0 is for consoles. Without the limit the guest sets up 64
-     * queues. */
-    ireko_qemu_add(argv, "-device", "virtio-serial-pci,id=agent,addr=0x%x,max_ports=%d",
+     * queues. KVM on AMD decodes the instruction by which a guest notifies in memory, and none by
+     * which it does in a port. */
+    ireko_qemu_add(argv, "-device",
+                   "virtio-serial-pci,id=agent,addr=0x%x,max_ports=%d,modern-pio-notify=on",
                    IREKO_SLOT_AGENT, IREKO_ENGINE_AGENT_PORTS + 1);
     for (int n = 0; n < IREKO_ENGINE_AGENT_PORTS; n++) {
         ireko_qemu_add(argv, "-chardev", "socket,id=agent%d,fd=%d,server=on,wait=off", n,
