@@ -14,7 +14,7 @@ FAULTS = [
     ("die-after-hello", "failed", "", None, False),
     ("babble", "failed", "babbles instead of saying hello", None, False),
     ("endless-line", "failed", "babbles instead of saying hello", None, False),
-    ("wrong-protocol", "failed", "the agent speaks protocol 2", None, False),
+    ("wrong-protocol", "failed", "the agent speaks protocol 3", None, False),
     ("wrong-path", "failed", "'somebody/else' answered", None, False),
     ("lies-about-ssd", "running", None, ("disk.ssd", "unknown"), True),
     ("no-kvm", "running", None, ("kvm", "device-missing"), False),
