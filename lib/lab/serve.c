@@ -263,9 +263,8 @@ take_identity(void *data, const char *order, void **held, GError **error)
     if (!server->be(identity, error) ||
         !ireko_identity_hand_on(guests, path, server->folder, (GHashTable **)held, inside, error))
         return NULL;
-    if (identity->networked && server->net != NULL)
+    if (identity->uplinks != NULL && server->net != NULL)
         identity->interfaces = server->net->cards(identity->cards, identity->uplinks, true, NULL);
-    identity->networked = identity->interfaces != NULL;
     g_autoptr(GString) answer = g_string_new(NULL);
     ireko_identity_answer_to_text(identity, answer);
     g_string_append_len(answer, inside->str, (gssize)inside->len);

@@ -20,7 +20,7 @@ WORKSHOP = os.path.join(TOP, "examples", "workshop")
 PATHS = ["esxi01", "esxi01/esxi02", "esxi01/esxi02/linux"]
 UP_SECONDS = 420
 UP_TRIES = 3
-MERGED_PAGES = 4096  # 45,000 were
+MERGED_PAGES = 4096  # 41,000 were
 
 # QEMU 7.2's TCG now and then leaves a guest of nested guests standing on a busy machine, and ends it
 # now and then (docs/design/boot.md). ireko says so at its deadline; that is what these words are. A

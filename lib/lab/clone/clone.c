@@ -15,8 +15,8 @@
 #define START_SECONDS    10 /* for QEMU to load the state, times the pace */
 #define IDENTITY_SECONDS 10 /* for every layer inside, times the pace */
 #define END_SECONDS      5
-#define CLOCK_SECONDS    2 /* how far the clock of a clone may be off, times the pace */
-#define JUMPS            4
+#define CLOCK_SECONDS    2  /* how far the clock of a clone may be off, times the pace */
+#define JUMPS            4  /* of that clock: half of the threads end with each */
 #define AHEAD_SECONDS    60 /* of a rehearsal's clock: more than a thread of QEMU's waits by it */
 
 static IrekoDeadline

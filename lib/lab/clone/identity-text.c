@@ -58,15 +58,10 @@ put_machine(GString *out, const IrekoIdentity *identity)
 }
 
 static void
-put_card(GString *out, const IrekoCard *card, bool ordered)
+put_mac(GString *out, const char *mac)
 {
     g_string_append_c(out, '/');
-    put_text(out, card->mac);
-    if (!ordered)
-        return;
-    put_number(out, '/', card->address);
-    put_number(out, '/', card->prefix);
-    put_number(out, '/', card->gateway);
+    put_text(out, mac);
 }
 
 static void
@@ -75,7 +70,12 @@ put_cards(GString *out, const GPtrArray *cards, bool ordered)
     for (unsigned i = 0; i < cards->len; i++) {
         const IrekoCard *card = cards->pdata[i];
         put_number(out, i > 0 ? ',' : ' ', card->index);
-        put_card(out, card, ordered);
+        put_mac(out, card->mac);
+        if (!ordered)
+            continue;
+        put_number(out, '/', card->address);
+        put_number(out, '/', card->prefix);
+        put_number(out, '/', card->gateway);
     }
     if (cards->len == 0)
         put_word(out, NOTHING);
@@ -90,8 +90,8 @@ put_order(GString *out, const IrekoIdentity *identity)
         g_string_append_printf(out, "%02x", identity->seed[i]);
     put_number(out, ' ', identity->nonce);
     put_cards(out, identity->cards, true);
-    put_word(out, identity->networked ? "+" : NOTHING);
-    for (unsigned i = 0; identity->networked && i < identity->uplinks->len; i++) {
+    put_word(out, identity->uplinks != NULL ? "+" : NOTHING);
+    for (unsigned i = 0; identity->uplinks != NULL && i < identity->uplinks->len; i++) {
         int uplink = g_array_index(identity->uplinks, int, i);
         if (i > 0)
             g_string_append_c(out, ',');
@@ -127,15 +127,14 @@ ireko_identity_answer_to_text(const IrekoIdentity *identity, GString *text)
     put_number(text, ' ', (uint64_t)identity->time_us);
     put_number(text, ' ', ireko_identity_nonce(identity->nonce));
     put_cards(text, identity->cards, false);
-    put_word(text, identity->networked ? "+" : NOTHING);
-    for (unsigned i = 0; identity->networked && i < identity->interfaces->len; i++) {
+    put_word(text, identity->interfaces != NULL ? "+" : NOTHING);
+    for (unsigned i = 0; identity->interfaces != NULL && i < identity->interfaces->len; i++) {
         const IrekoInterface *one = &g_array_index(identity->interfaces, IrekoInterface, i);
         if (i > 0)
             g_string_append_c(text, ',');
         put_text(text, one->name);
         put_number(text, '/', one->card);
-        g_string_append_c(text, '/');
-        put_text(text, one->mac);
+        put_mac(text, one->mac);
         put_number(text, '/', one->address);
         put_number(text, '/', one->prefix);
     }
@@ -187,11 +186,11 @@ take_number(Reader *reader, const char *end, const char *what, uint64_t most)
 }
 
 static void
-take_mac(Reader *reader, char mac[IREKO_MAC_TEXT])
+take_mac(Reader *reader, const char *what, char mac[IREKO_MAC_TEXT])
 {
     uint8_t bytes[IREKO_MAC_BYTES] = {0};
-    if (!ireko_mac_parse(take(reader, "/", "cards"), bytes))
-        refuse(reader, "cards");
+    if (!ireko_mac_parse(take(reader, "/", what), bytes))
+        refuse(reader, what);
     ireko_mac_print(bytes, mac);
 }
 
@@ -214,7 +213,7 @@ take_cards(Reader *reader, IrekoIdentity *identity, bool ordered)
         IrekoCard *card = ireko_card_new(0, IREKO_CARD_NONE, NULL);
         g_ptr_array_add(identity->cards, card);
         card->index = (unsigned)take_number(&item, "/", "cards", IREKO_NET_CARDS_MAX - 1);
-        take_mac(&item, card->mac);
+        take_mac(&item, "cards", card->mac);
         if (ordered) {
             card->address = (uint32_t)take_number(&item, "/", "cards", UINT32_MAX);
             card->prefix = (unsigned)take_number(&item, "/", "cards", 32);
@@ -226,21 +225,24 @@ take_cards(Reader *reader, IrekoIdentity *identity, bool ordered)
     }
 }
 
-/* What stands behind the "+" of a machine that is networked, as a list. */
-static Reader
-take_network(Reader *reader, IrekoIdentity *identity)
+/* Whether there is a "+"; what stands behind it goes to RET_LIST. */
+static bool
+take_network(Reader *reader, Reader *ret_list)
 {
     char *word = take(reader, " ", "network");
-    identity->networked = *word == '+';
-    if (!identity->networked && strcmp(word, NOTHING) != 0)
+    bool there = *word == '+';
+    if (!there && strcmp(word, NOTHING) != 0)
         refuse(reader, "network");
-    return (Reader){identity->networked && word[1] != '\0' ? word + 1 : NULL, NULL};
+    *ret_list = (Reader){there && word[1] != '\0' ? word + 1 : NULL, NULL};
+    return there;
 }
 
 static void
 take_uplinks(Reader *reader, IrekoIdentity *identity)
 {
-    Reader list = take_network(reader, identity);
+    Reader list;
+    if (!take_network(reader, &list))
+        return;
     identity->uplinks = g_array_new(FALSE, FALSE, sizeof(int));
     while (list.rest != NULL && reader->bad == NULL) {
         const char *word = take(&list, ",", "network");
@@ -258,7 +260,9 @@ take_uplinks(Reader *reader, IrekoIdentity *identity)
 static void
 take_interfaces(Reader *reader, IrekoIdentity *identity)
 {
-    Reader list = take_network(reader, identity);
+    Reader list;
+    if (!take_network(reader, &list))
+        return;
     identity->interfaces = g_array_new(FALSE, FALSE, sizeof(IrekoInterface));
     while (list.rest != NULL && reader->bad == NULL) {
         Reader item = {take(&list, ",", "network"), NULL};
@@ -266,7 +270,7 @@ take_interfaces(Reader *reader, IrekoIdentity *identity)
         if (g_strlcpy(one.name, take(&item, "/", "network"), sizeof one.name) >= sizeof one.name)
             refuse(reader, "network");
         one.card = (unsigned)take_number(&item, "/", "network", IREKO_NET_CARDS_MAX - 1);
-        take_mac(&item, one.mac);
+        take_mac(&item, "network", one.mac);
         one.address = (uint32_t)take_number(&item, "/", "network", UINT32_MAX);
         one.prefix = (unsigned)take_number(&item, "/", "network", 32);
         end_item(reader, &item, "network");
@@ -360,18 +364,12 @@ ireko_identity_order_from_text(const char *text, const char **ret_guests, GError
     return end_reading(&reader, error) ? g_steal_pointer(&identity) : NULL;
 }
 
-static void
-free_identity(void *identity)
-{
-    ireko_identity_free(identity);
-}
-
 GPtrArray *
 ireko_identity_answer_from_text(const char *text, GError **error)
 {
     g_autofree char *copy = NULL;
     Reader reader = begin_reading(text, &copy);
-    g_autoptr(GPtrArray) answer = g_ptr_array_new_with_free_func(free_identity);
+    g_autoptr(GPtrArray) answer = ireko_identities_new();
     while (reader.rest != NULL && reader.bad == NULL && answer->len < IREKO_TREE_MACHINES_MAX) {
         IrekoIdentity *identity = ireko_identity_new();
         g_ptr_array_add(answer, identity);

@@ -56,6 +56,12 @@ free_identity(void *identity)
     ireko_identity_free(identity);
 }
 
+GPtrArray *
+ireko_identities_new(void)
+{
+    return g_ptr_array_new_with_free_func(free_identity);
+}
+
 /* ---- the order ---- */
 
 static void
@@ -118,8 +124,8 @@ add_order(GPtrArray *order, const IrekoNode *node, const char *id, bool stays)
     draw(identity->seed, sizeof identity->seed);
     identity->nonce = (uint32_t)(g_random_int() % IREKO_IDENTITY_NONCE_MODULUS);
     identity->time_us = g_get_real_time();
-    identity->networked = !stays && node->cards->len > 0;
-    identity->uplinks = ireko_netorder_uplinks(node);
+    if (!stays && node->cards->len > 0)
+        identity->uplinks = ireko_netorder_uplinks(node);
     add_cards(identity, &spec, node);
     for (unsigned i = 0; i < node->guests->len; i++)
         add_order(order, node->guests->pdata[i], id, stays);
@@ -128,7 +134,7 @@ add_order(GPtrArray *order, const IrekoNode *node, const char *id, bool stays)
 GPtrArray *
 ireko_identity_order(const IrekoNode *node, const char *id, bool stays)
 {
-    GPtrArray *order = g_ptr_array_new_with_free_func(free_identity);
+    GPtrArray *order = ireko_identities_new();
     add_order(order, node, id, stays);
     return order;
 }

@@ -3,7 +3,7 @@
  * The order goes from L0 to the agent of the clone, which takes on what is its own and hands each
  * guest its part, all at once; what comes back was read inside. Both are words with a space before
  * each: how long a clone takes is how much different code its layers run, and to read and write
- * JSON was two fifths of what an agent runs (docs/design/boot.md).
+ * JSON was a third of what an agent ran (docs/design/boot.md).
  *
  *     order   TIME, then for each machine  PATH HOST UUID MACHINE BOOT SEED NONCE CARDS NET
  *     answer        for each machine       PATH HOST UUID MACHINE BOOT TIME NONCE CARDS NET
@@ -33,13 +33,16 @@ typedef struct {
     int64_t time_us;                         /* since 1970 */
     uint32_t nonce;
     GPtrArray *cards;   /* IrekoCard; of an answer without addresses */
-    bool networked;     /* its network is to be set, or was */
-    GArray *uplinks;    /* int; of an order */
-    GArray *interfaces; /* IrekoInterface; of an answer */
+    GArray *uplinks;    /* int; NULL in an order: its network is left alone */
+    GArray *interfaces; /* IrekoInterface; NULL in an answer: its network was left alone */
 } IrekoIdentity;
 
 IrekoIdentity *
 ireko_identity_new(void);
+
+/* An empty list of IrekoIdentity, which frees them. */
+GPtrArray *
+ireko_identities_new(void);
 
 void
 ireko_identity_free(IrekoIdentity *identity); /* NULL is fine */

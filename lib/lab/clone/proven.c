@@ -83,7 +83,7 @@ recall_node(Recall *recall, const IrekoNode *node)
     report->state = IREKO_STATE_RUNNING;
     report->ready_seconds = report->proven_seconds = recall->seconds;
     mark_checks(report);
-    g_autoptr(json_t) interfaces = ireko_netorder_interfaces(is->networked ? is->interfaces : NULL);
+    g_autoptr(json_t) interfaces = ireko_netorder_interfaces(is->interfaces);
     if (node->cards->len > 0)
         ireko_nest_prove_cards(report, node->cards, interfaces, NULL);
     for (unsigned i = 0; i < node->guests->len; i++) {

@@ -3,8 +3,8 @@
  *
  *     {"cards":[CARD...],"uplinks":[N...],"set":BOOL}
  *         gives its cards their addresses and makes the bridges to its guests (SET), and says what
- *         its interfaces are:
- * {"cards":[{"card":N,"interface":NAME,"mac":M,"address":A,"prefix":P}]}, A null where it has none
+ *         its interfaces are, A null where one has no address:
+ *     {"cards":[{"card":N,"interface":NAME,"mac":M,"address":A,"prefix":P}]}
  *
  * CARD is as ireko_cards_to_json writes it. The same order with other addresses makes another
  * machine's network of it. */

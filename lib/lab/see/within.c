@@ -66,8 +66,7 @@ from_registers(const IrekoVcpu *vcpu, unsigned number, size_t guest)
 
 /* ---- the outermost machine ---- */
 
-/* What VCPU put away for the guest that it runs, and in words where; NULL where that is not known.
- */
+/* What VCPU put away for the guest that it runs, and in words where. NULL: not known. */
 static char *
 find_put_away(const IrekoMemory *memory, const IrekoVcpu *vcpu, IrekoPutAway *ret_away)
 {
