@@ -78,20 +78,28 @@ sync_folder_of(const char *path, GError **error)
     return true;
 }
 
+/* What is to be in a file. */
+typedef struct {
+    const void *data;
+    size_t len;
+    unsigned mode;
+    bool synced;
+} Content;
+
 static bool
-write_synced(int fd, const void *data, size_t len, unsigned mode, GError **error)
+write_content(int fd, const Content *content, GError **error)
 {
-    if (!ireko_fd_write_all(fd, data, len, IREKO_NO_DEADLINE, -1, error))
+    if (!ireko_fd_write_all(fd, content->data, content->len, IREKO_NO_DEADLINE, -1, error))
         return false;
-    if (fchmod(fd, mode) != 0 || fsync(fd) != 0) {
+    if (fchmod(fd, content->mode) != 0 || (content->synced && fsync(fd) != 0)) {
         ireko_error_from_errno(error, errno, "cannot sync");
         return false;
     }
     return true;
 }
 
-bool
-ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode, GError **error)
+static bool
+replace(const char *path, const Content *content, GError **error)
 {
     g_autofree char *temporary = g_strdup_printf("%s.XXXXXX", path);
     IREKO_AUTOFD fd = g_mkstemp_full(temporary, O_RDWR | O_CLOEXEC, 0600);
@@ -99,7 +107,7 @@ ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode
         ireko_error_from_errno(error, errno, "cannot write beside '%s'", path);
         return false;
     }
-    if (!write_synced(fd, data, len, mode, error)) {
+    if (!write_content(fd, content, error)) {
         (void)unlink(temporary);
         g_prefix_error(error, "'%s': ", path);
         return false;
@@ -109,7 +117,32 @@ ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode
         (void)unlink(temporary);
         return false;
     }
-    return sync_folder_of(path, error);
+    return !content->synced || sync_folder_of(path, error);
+}
+
+bool
+ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode, GError **error)
+{
+    const Content content = {.data = data, .len = len, .mode = mode, .synced = true};
+    return replace(path, &content, error);
+}
+
+bool
+ireko_file_put(const char *path, const void *data, size_t len, unsigned mode, GError **error)
+{
+    const Content content = {.data = data, .len = len, .mode = mode};
+    return replace(path, &content, error);
+}
+
+char *
+ireko_file_identity(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return NULL;
+    return g_strdup_printf("%s %lld %lld.%09ld %llu", path, (long long)st.st_size,
+                           (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
+                           (unsigned long long)st.st_ino);
 }
 
 static int

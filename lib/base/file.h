@@ -17,6 +17,16 @@ ireko_file_read(int dir_fd, const char *path, size_t max, size_t *ret_len, GErro
 bool
 ireko_file_replace(const char *path, const void *data, size_t len, unsigned mode, GError **error);
 
+/* The same without waiting for the disk: after a crash of this host PATH may have neither. For what
+ * can be asked again. */
+bool
+ireko_file_put(const char *path, const void *data, size_t len, unsigned mode, GError **error);
+
+/* What changes when another file comes to be PATH, or when it is written: where it is, its size,
+ * time and inode. Free with g_free; NULL where it cannot be looked at. */
+char *
+ireko_file_identity(const char *path);
+
 /* Removes PATH and, where it is a folder, all below it; follows no symbolic link. It is no error
  * when PATH is not there. */
 bool

@@ -183,7 +183,7 @@ ireko_record_write_nest(const IrekoHome *home, const IrekoNest *nest)
 {
     g_autofree char *path = g_build_filename(home->state, "labs", nest->lab, "nest.json", NULL);
     g_autofree char *text = ireko_nest_to_text(nest);
-    (void)ireko_file_replace(path, text, strlen(text), 0600, NULL);
+    (void)ireko_file_put(path, text, strlen(text), 0600, NULL);
 }
 
 void

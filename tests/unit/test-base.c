@@ -173,6 +173,7 @@ test_a_replaced_file_leaves_nothing_beside_it(void)
     g_autofree char *path = g_build_filename(dir, "state", NULL);
     g_autoptr(GError) error = NULL;
     g_assert_true(ireko_file_replace(path, "old", 3, 0600, &error));
+    g_assert_true(ireko_file_put(path, "new", 3, 0600, &error));
     g_assert_true(ireko_file_replace(path, "newer", 5, 0600, &error));
 
     size_t len = 0;
@@ -186,6 +187,25 @@ test_a_replaced_file_leaves_nothing_beside_it(void)
     g_assert_true(ireko_file_remove_tree(dir, &error));
     g_assert_false(g_file_test(dir, G_FILE_TEST_EXISTS));
     g_assert_true(ireko_file_remove_tree(dir, &error));
+}
+
+static void
+test_a_file_that_was_written_or_exchanged_is_another(void)
+{
+    g_autofree char *dir = g_dir_make_tmp("ireko-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(dir, "program", NULL);
+    g_assert_null(ireko_file_identity(path));
+    g_assert_true(ireko_file_put(path, "one", 3, 0600, NULL));
+    g_autofree char *first = ireko_file_identity(path), *again = ireko_file_identity(path);
+    g_assert_cmpstr(first, ==, again);
+    g_assert_true(ireko_file_put(path, "two", 3, 0600, NULL));
+    g_autofree char *exchanged = ireko_file_identity(path);
+    g_assert_cmpstr(first, !=, exchanged);
+    IREKO_AUTOFD fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+    g_assert_cmpint(write(fd, "!", 1), ==, 1);
+    g_autofree char *written = ireko_file_identity(path);
+    g_assert_cmpstr(exchanged, !=, written);
+    g_assert_true(ireko_file_remove_tree(dir, NULL));
 }
 
 static void
@@ -326,6 +346,8 @@ main(int argc, char **argv)
                     test_a_replaced_file_leaves_nothing_beside_it);
     g_test_add_func("/file/a-tree-goes-while-files-are-put-into-it",
                     test_a_tree_goes_while_files_are_put_into_it);
+    g_test_add_func("/file/written-or-exchanged-is-another",
+                    test_a_file_that_was_written_or_exchanged_is_another);
     g_test_add_func("/file/over-the-limit-is-refused", test_a_file_over_the_limit_is_refused);
     g_test_add_func("/fd/socket-works-however-long-its-folder-is",
                     test_a_socket_works_however_long_its_folder_is);

@@ -20,10 +20,6 @@ typedef struct {
 const char *
 ireko_qemu_program(void);
 
-/* What changes when PATH becomes another program; NULL where it cannot be looked at. */
-char *
-ireko_qemu_identity(const char *path);
-
 /* Where Debian has OVMF's code, and the variables to begin with. */
 #define IREKO_QEMU_OVMF_CODE "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define IREKO_QEMU_OVMF_VARS "/usr/share/OVMF/OVMF_VARS_4M.fd"

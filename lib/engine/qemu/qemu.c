@@ -84,7 +84,7 @@ static char *
 identity(void)
 {
     g_autofree char *path = g_find_program_in_path(ireko_qemu_program());
-    return path != NULL ? ireko_qemu_identity(path) : NULL;
+    return path != NULL ? ireko_file_identity(path) : NULL;
 }
 
 /* ---- planning ---- */

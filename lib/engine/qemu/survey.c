@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -159,17 +158,6 @@ ask(const char *path, IrekoQemuFact *fact)
 
 /* ---- the cache ---- */
 
-char *
-ireko_qemu_identity(const char *path)
-{
-    struct stat st;
-    if (stat(path, &st) != 0)
-        return NULL;
-    return g_strdup_printf("%s %lld %lld.%09ld %llu", path, (long long)st.st_size,
-                           (long long)st.st_mtim.tv_sec, st.st_mtim.tv_nsec,
-                           (unsigned long long)st.st_ino);
-}
-
 static bool
 take_kept(const char *file, const char *wanted, IrekoQemuFact *fact)
 {
@@ -211,7 +199,7 @@ keep(const char *folder, const char *file, const char *name, const IrekoQemuFact
                   fact->tcg_vmx == IREKO_READ_YES, "evidence", fact->evidence);
     char *text = json_dumps(object, JSON_INDENT(1));
     if (text != NULL && ireko_file_make_folder(folder, NULL))
-        (void)ireko_file_replace(file, text, strlen(text), 0600, NULL);
+        (void)ireko_file_put(file, text, strlen(text), 0600, NULL);
     free(text);
     json_decref(object);
 }
@@ -225,7 +213,7 @@ ireko_engine_survey_qemu(const char *cache, IrekoQemuFact *ret_fact)
         ret_fact->evidence = g_strdup_printf("there is no '%s' in PATH", ireko_qemu_program());
         return;
     }
-    g_autofree char *name = ireko_qemu_identity(ret_fact->path);
+    g_autofree char *name = ireko_file_identity(ret_fact->path);
     g_autofree char *file = cache != NULL ? g_build_filename(cache, CACHE_NAME, NULL) : NULL;
     if (name != NULL && file != NULL && take_kept(file, name, ret_fact))
         return;

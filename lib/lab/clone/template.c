@@ -121,17 +121,6 @@ ireko_template_key(const IrekoNode *node, const IrekoTemplateHost *host)
                            (unsigned long long)hash.low64);
 }
 
-static char *
-hash_program(const char *program)
-{
-    g_autoptr(GMappedFile) file = program != NULL ? g_mapped_file_new(program, FALSE, NULL) : NULL;
-    const char *bytes = file != NULL ? g_mapped_file_get_contents(file) : NULL;
-    size_t len = bytes != NULL ? g_mapped_file_get_length(file) : 0;
-    XXH128_hash_t hash = XXH3_128bits(bytes != NULL ? bytes : "", len);
-    return g_strdup_printf("%016llx%016llx", (unsigned long long)hash.high64,
-                           (unsigned long long)hash.low64);
-}
-
 /* ---- groups ---- */
 
 static void
@@ -159,11 +148,11 @@ ireko_templates_new(const IrekoLayer *layer,
     templates->of = g_hash_table_new(NULL, NULL);
     ireko_vault_sweep(templates->store);
     g_autofree char *engine = ireko_engine_identity(layer->engine);
-    g_autofree char *hash = hash_program(program);
+    g_autofree char *self = program != NULL ? ireko_file_identity(program) : NULL;
     const IrekoTemplateHost host = {.facts = layer->facts,
                                     .accel = layer->accel,
                                     .engine = engine,
-                                    .program = hash,
+                                    .program = self,
                                     .images = layer->images};
     for (unsigned i = 0; i < nodes->len; i++) {
         IrekoNode *node = nodes->pdata[i];

@@ -22,7 +22,7 @@ typedef struct {
     const IrekoFacts *facts;
     IrekoAccel accel;
     const char *engine;  /* ireko_engine_identity */
-    const char *program; /* a hash of this ireko, in hex */
+    const char *program; /* ireko_file_identity of this ireko */
     const char *images;  /* folder that holds "images" */
 } IrekoTemplateHost;
 
