@@ -139,10 +139,9 @@ ireko_text_size(uint64_t bytes)
     return g_strdup_printf(whole ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
-bool
-ireko_text_is_name(const char *name)
+static bool
+is_name(const char *name, size_t len)
 {
-    size_t len = strlen(name);
     if (len == 0 || len > NAME_MAX_LEN || *name == '.' || *name == '-')
         return false;
     for (size_t i = 0; i < len; i++) {
@@ -153,15 +152,24 @@ ireko_text_is_name(const char *name)
 }
 
 bool
+ireko_text_is_name(const char *name)
+{
+    return is_name(name, strlen(name));
+}
+
+bool
 ireko_text_is_path(const char *path, unsigned most)
 {
-    g_auto(GStrv) names = g_strsplit(path, "/", (int)most + 1);
-    unsigned count = g_strv_length(names);
-    for (unsigned i = 0; i < count; i++) {
-        if (!ireko_text_is_name(names[i]))
+    const char *name = path;
+    for (unsigned count = 1; count <= most; count++) {
+        const char *end = strchrnul(name, '/');
+        if (!is_name(name, (size_t)(end - name)))
             return false;
+        if (*end == '\0')
+            return true;
+        name = end + 1;
     }
-    return count > 0 && count <= most;
+    return false;
 }
 
 /* Only what is near the diagonal is looked at, and two rows full of LIMIT are the end of it. */
