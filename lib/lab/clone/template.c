@@ -13,8 +13,10 @@
 #include "lab/clone/freeze.h"
 #include "lab/clone/spare.h"
 
-#define FREEZE_SECONDS                                                                             \
-    60 /* for the state, the memory and the disks to be written, times the pace */
+/* For the state, the memory and the disks to be written, times the pace. */
+#define FREEZE_SECONDS 60
+/* In which the kernels inside end what the rehearsal left them to do, that no clone has to. */
+#define SETTLE_US      (200 * G_TIME_SPAN_MILLISECOND)
 #define WAIT_MS        100
 #define STARTS_PER_CPU 2 /* one waits for its process while another runs */
 #define TURN_US        (50 * G_TIME_SPAN_MILLISECOND)
@@ -438,6 +440,8 @@ make(const IrekoTemplates *templates,
                                                 : NULL; /* open until it is frozen */
     if (talk == NULL)
         return false;
+    if (templates->layer->accel == IREKO_ACCEL_TCG)
+        g_usleep(SETTLE_US);
     unsigned pace = ireko_layer_pace(templates->layer->accel, 1, 0);
     json_t *machine =
         ireko_freeze_machine(order, writer, ireko_patience(FREEZE_SECONDS, pace), error);
