@@ -75,9 +75,9 @@ typedef struct {
     unsigned jit_mib;        /* what TCG may keep of translated code; 0: as much as QEMU likes */
     const IrekoFrozen *from; /* goes on as this one was, with memory of its own, which is written
                               * into pages of its own; NULL: boots */
-    int *ret_agent_fd; /* gets a connection to its channel agent.0 that is there before its devices
-                        * are: one that was open when it was frozen never closed, for its guest.
-                        * NULL: none is wanted */
+    int *ret_agent_fd; /* gets a connection to its channel agent.0 that is there before its state
+                        * is loaded: one that was open when it was frozen never closed, for its
+                        * guest. NULL: none is wanted */
 } IrekoSpec;
 
 typedef struct IrekoVm IrekoVm; /* a machine that was started, by this ireko or an earlier one */

@@ -515,8 +515,7 @@ test_qemu_words_are_made_helpful(Fixture *f, const void *data)
          "or "
          "directory",
          IREKO_ERROR_NOT_FOUND, "Could not open /lab/a"},
-        {"qemu-system-x86_64: warning: hub 0 is not connected\nqemu-system-x86_64: info: waiting\n"
-         "qemu-system-x86_64: something new",
+        {"qemu-system-x86_64: warning: hub 0 is not connected\nqemu-system-x86_64: something new",
          IREKO_ERROR_REMOTE, "QEMU ended: something new"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {

@@ -342,11 +342,9 @@ add_serials(GPtrArray *argv, const IrekoSpec *spec, const IrekoQemuHost *host, G
     return true;
 }
 
-/* Only a built-in image has an agent; elsewhere nothing is put in that VMware has not. A port that
- * is connected when its device is made was open all the time for a guest that goes on; one that is
- * connected later, the guest is told of. */
+/* Only a built-in image has an agent; elsewhere nothing is put in that VMware has not. */
 static void
-add_agent(GPtrArray *argv, const IrekoSpec *spec)
+add_agent(GPtrArray *argv)
 {
     /* One port more than ours: port 0 is for consoles. Without the limit the guest sets up 64
      * queues. KVM on AMD decodes the instruction by which a guest notifies in memory, and none by
@@ -355,9 +353,8 @@ add_agent(GPtrArray *argv, const IrekoSpec *spec)
                    "virtio-serial-pci,id=agent,addr=0x%x,max_ports=%d,modern-pio-notify=on",
                    IREKO_SLOT_AGENT, IREKO_ENGINE_AGENT_PORTS + 1);
     for (int n = 0; n < IREKO_ENGINE_AGENT_PORTS; n++) {
-        bool awaited = n == 0 && spec->ret_agent_fd != NULL;
-        ireko_qemu_add(argv, "-chardev", "socket,id=agent%d,fd=%d,server=on,wait=%s", n,
-                       IREKO_PROCESS_FD_AGENT + n, awaited ? "on" : "off");
+        ireko_qemu_add(argv, "-chardev", "socket,id=agent%d,fd=%d,server=on,wait=off", n,
+                       IREKO_PROCESS_FD_AGENT + n);
         ireko_qemu_add(
             argv, "-device",
             "virtserialport,bus=agent.0,nr=%d,chardev=agent%d,name=" IREKO_ENGINE_PORT_NAME ".%d",
@@ -453,7 +450,7 @@ ireko_qemu_argv(const IrekoSpec *spec, const IrekoQemuHost *host, GError **error
     if (!add_serials(argv, spec, host, error) || !add_display(argv, spec, host, error))
         return NULL;
     if (spec->boot != NULL)
-        add_agent(argv, spec);
+        add_agent(argv);
     add_control(argv, host);
     g_ptr_array_add(argv, NULL);
     g_ptr_array_set_free_func(argv, NULL);

@@ -211,14 +211,14 @@ without_option(const char *line)
     return behind != NULL ? behind + 2 : at;
 }
 
-/* What QEMU said, without its warnings and what it does. */
+/* What QEMU said, without its warnings. */
 static char *
 essence_of(const char *words)
 {
     g_auto(GStrv) lines = g_strsplit(words, "\n", -1);
     g_autoptr(GString) out = g_string_new(NULL);
     for (char **line = lines; *line != NULL; line++) {
-        if (**line != '\0' && strstr(*line, "warning: ") == NULL && strstr(*line, "info: ") == NULL)
+        if (**line != '\0' && strstr(*line, "warning: ") == NULL)
             g_string_append_printf(out, "%s%s", out->len > 0 ? "; " : "", without_option(*line));
     }
     return g_strdup(out->len > 0 ? out->str : words);
