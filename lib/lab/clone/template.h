@@ -22,7 +22,7 @@ typedef struct {
     const IrekoFacts *facts;
     IrekoAccel accel;
     const char *engine;  /* ireko_engine_identity */
-    const char *program; /* ireko_file_identity of this ireko */
+    const char *program; /* ireko_file_identity of this ireko, whose bytes the images' hash has */
     const char *images;  /* folder that holds "images" */
 } IrekoTemplateHost;
 
