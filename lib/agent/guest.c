@@ -201,10 +201,9 @@ settle(Talk *talk)
 static bool
 say_words(Talk *talk, const char *words)
 {
-    g_autofree char *line = g_strconcat(TALK_IDENTITY, words, NULL);
     g_mutex_lock(&talk->lock);
-    bool said =
-        ireko_jsonl_send_line(talk->channel, line, ireko_deadline_in_ms(TALK_DEADLINE_MS), NULL);
+    bool said = ireko_jsonl_send_line(talk->channel, TALK_IDENTITY, words,
+                                      ireko_deadline_in_ms(TALK_DEADLINE_MS), NULL);
     g_mutex_unlock(&talk->lock);
     return said;
 }

@@ -193,8 +193,7 @@ ireko_agent_network(IrekoAgent *agent, const json_t *order, IrekoDeadline deadli
 char *
 ireko_agent_identity(IrekoAgent *agent, const char *order, IrekoDeadline deadline, GError **error)
 {
-    g_autofree char *line = g_strconcat(TALK_IDENTITY, order, NULL);
-    if (!ireko_jsonl_send_line(agent->channel, line, deadline, error))
+    if (!ireko_jsonl_send_line(agent->channel, TALK_IDENTITY, order, deadline, error))
         return NULL;
     char *words = NULL;
     g_autoptr(json_t) message = next_message(agent, deadline, &words, error);

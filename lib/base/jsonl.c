@@ -49,10 +49,18 @@ ireko_jsonl_fd(const IrekoJsonl *channel)
 }
 
 bool
-ireko_jsonl_send_line(IrekoJsonl *channel, const char *text, IrekoDeadline deadline, GError **error)
+ireko_jsonl_send_line(IrekoJsonl *channel,
+                      const char *begin,
+                      const char *rest,
+                      IrekoDeadline deadline,
+                      GError **error)
 {
-    g_autofree char *line = g_strconcat(text, "\n", NULL);
-    return ireko_fd_write_all(channel->fd, line, strlen(line), deadline, channel->cancel_fd, error);
+    size_t at = strlen(begin), len = at + strlen(rest) + 1;
+    g_autofree char *line = g_malloc(len);
+    memcpy(line, begin, at);
+    memcpy(line + at, rest, len - at - 1);
+    line[len - 1] = '\n';
+    return ireko_fd_write_all(channel->fd, line, len, deadline, channel->cancel_fd, error);
 }
 
 bool
@@ -63,7 +71,7 @@ ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadli
         g_set_error_literal(error, IREKO_ERROR, IREKO_ERROR_SYNTAX, "message is not valid UTF-8");
         return false;
     }
-    bool sent = ireko_jsonl_send_line(channel, text, deadline, error);
+    bool sent = ireko_jsonl_send_line(channel, text, "", deadline, error);
     free(text);
     return sent;
 }

@@ -34,11 +34,12 @@ ireko_jsonl_send(IrekoJsonl *channel, const json_t *object, IrekoDeadline deadli
 json_t *
 ireko_jsonl_receive(IrekoJsonl *channel, IrekoDeadline deadline, GError **error);
 
-/* The same for a line that may be anything but blank: TEXT, without its line end; free with g_free
- * what is received. */
+/* The same for a line that may be anything but blank, without its line end: what is sent is BEGIN
+ * and REST; free with g_free what is received. */
 bool
 ireko_jsonl_send_line(IrekoJsonl *channel,
-                      const char *text,
+                      const char *begin,
+                      const char *rest,
                       IrekoDeadline deadline,
                       GError **error);
 
