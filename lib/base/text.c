@@ -139,6 +139,15 @@ ireko_text_size(uint64_t bytes)
     return g_strdup_printf(whole ? "%.0f %s" : "%.1f %s", value, units[unit]);
 }
 
+char *
+ireko_text_copy(const char *text, size_t len)
+{
+    char *copy = g_malloc(len + 1);
+    memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 static bool
 is_name(const char *name, size_t len)
 {

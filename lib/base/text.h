@@ -37,6 +37,12 @@ ireko_text_parse_size(const char *text, uint64_t *ret_bytes);
 char *
 ireko_text_size(uint64_t bytes);
 
+/* LEN bytes of TEXT, which has as many, and a NUL behind them; free with g_free. Unlike g_strndup()
+ * it looks at none of them, which is less code: it counts where a clone has to translate it
+ * (docs/design/boot.md). */
+char *
+ireko_text_copy(const char *text, size_t len);
+
 /* Whether NAME can be a path segment and a file name: 1 to 64 of [A-Za-z0-9._-], not starting with
  * a dot or a hyphen. */
 bool

@@ -259,13 +259,13 @@ take_identity(void *data, const char *order, void **held, GError **error)
         return NULL;
     const char *path = g_intern_string(identity->path); /* the one that it is to be */
     bool stays = identity->machine_id == NULL;
-    g_autoptr(GString) inside = g_string_new(NULL);
+    g_autoptr(GString) inside = g_string_sized_new(strlen(guests) + 1);
     if (!server->be(identity, error) ||
         !ireko_identity_hand_on(guests, path, server->folder, (GHashTable **)held, inside, error))
         return NULL;
     if (identity->uplinks != NULL && server->net != NULL)
         identity->interfaces = server->net->cards(identity->cards, identity->uplinks, true, NULL);
-    g_autoptr(GString) answer = g_string_new(NULL);
+    g_autoptr(GString) answer = g_string_sized_new(strlen(order) + 1); /* as long, about */
     ireko_identity_answer_to_text(identity, answer);
     g_string_append_len(answer, inside->str, (gssize)inside->len);
     g_atomic_pointer_set(path_place(server), (char *)(uintptr_t)path);

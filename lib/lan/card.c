@@ -18,11 +18,8 @@ static const char *const links[] = {
 IrekoCard *
 ireko_card_new(unsigned index, IrekoCardLink link, const char *network)
 {
-    IrekoCard *card = g_new0(IrekoCard, 1);
-    card->index = index;
-    card->link = link;
-    card->network = g_strdup(network);
-    card->uplink = -1;
+    IrekoCard *card = g_new(IrekoCard, 1);
+    *card = (IrekoCard){.index = index, .link = link, .network = g_strdup(network), .uplink = -1};
     return card;
 }
 

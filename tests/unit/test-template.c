@@ -322,6 +322,8 @@ check_orders_are_read(void)
         " 1 a - " UUID " - - " SEED " 7 - -",
         " 1 a h - - - " SEED " 7 - -",
         " 1 a h " ID " - - " SEED " 7 - -",
+        " 1 a h 564D1E5A-2c61-400d-9f3e-657378693032 - - " SEED " 7 - -",
+        " 1 a h 564d1e5a-2c61-400d-9f3e-65737869303g - - " SEED " 7 - -",
         " 1 a h " UUID " " ID " - " SEED " 7 - -",
         " 1 a h " UUID " - " UUID " " SEED " 7 - -",
         " 1 a h " UUID " " UUID " " UUID " " SEED " 7 - -",

@@ -25,6 +25,7 @@
 
 #include "base/fd.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "lab/network/interfaces.h"
 
 #define OWN_FOLDER      "/run/ireko"
@@ -82,7 +83,8 @@ static char *
 shown_now(const Shown *shown)
 {
     off_t len = length_of(shown);
-    return g_strchomp(len > 0 ? g_strndup(shown->page, MIN((size_t)len, SHOWN_MAX)) : g_strdup(""));
+    return g_strchomp(len > 0 ? ireko_text_copy(shown->page, MIN((size_t)len, SHOWN_MAX))
+                              : g_strdup(""));
 }
 
 /* Has SHOWN show TEXT. */

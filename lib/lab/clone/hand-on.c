@@ -13,6 +13,7 @@
 typedef struct {
     IrekoAgent *agent;
     int hold;
+    bool used; /* by a guest that has not answered yet */
 } Line;
 
 static void
@@ -32,6 +33,7 @@ typedef struct {
     char *words;        /* for it and what is inside it */
     const char *folder; /* of all guests */
     Line *line;         /* NULL: none is open */
+    bool kept;          /* it is not the guest's but of the lines */
     char *answer;       /* or NULL with */
     GError *error;
 } Guest;
@@ -43,7 +45,8 @@ guest_clear(void *data)
     g_free(guest->name);
     g_free(guest->words);
     g_free(guest->answer);
-    free_line(guest->line);
+    if (!guest->kept)
+        free_line(guest->line);
     g_clear_error(&guest->error);
 }
 
@@ -105,13 +108,13 @@ take_guest(const char **at, const char *path, Guest *guest)
         return false;
     size_t len = (size_t)(strchrnul(own, ' ') - own);
     const char *name = own + strlen(path) + 1;
-    guest->name = g_strndup(name, (size_t)(own + len - name));
+    guest->name = ireko_text_copy(name, (size_t)(own + len - name));
     const char *end = ireko_text_is_name(guest->name) ? skip_machine(words) : NULL;
     while (end != NULL && is_inside(end, own, len))
         end = skip_machine(end);
     if (end == NULL)
         return false;
-    guest->words = g_strndup(words, (size_t)(end - words));
+    guest->words = ireko_text_copy(words, (size_t)(end - words));
     *at = end;
     return true;
 }
@@ -137,21 +140,28 @@ guests_of(const char *words, const char *path, const char *folder, GError **erro
 
 /* ---- the whole ---- */
 
-/* The line to GUEST is its own until it has answered: a name may come twice. */
+/* The line to GUEST is in use until that has answered: a name may come twice. */
 static void
 take_line(GHashTable *lines, Guest *guest)
 {
-    void *key = NULL, *line = NULL;
-    if (g_hash_table_steal_extended(lines, guest->name, &key, &line))
-        guest->line = line;
-    g_free(key);
+    Line *line = g_hash_table_lookup(lines, guest->name);
+    if (line == NULL || line->used)
+        return;
+    line->used = true;
+    guest->line = line;
+    guest->kept = true;
 }
 
 /* One that did not answer is no longer to be trusted. */
 static void
 keep_line(GHashTable *lines, Guest *guest)
 {
-    if (guest->line != NULL && guest->answer != NULL)
+    bool answered = guest->answer != NULL;
+    if (guest->kept && answered)
+        guest->line->used = false;
+    else if (guest->kept)
+        (void)g_hash_table_remove(lines, guest->name);
+    else if (answered)
         g_hash_table_replace(lines, g_strdup(guest->name), g_steal_pointer(&guest->line));
 }
 
@@ -159,7 +169,7 @@ keep_line(GHashTable *lines, Guest *guest)
 static void
 run_all(GArray *guests)
 {
-    g_autofree GThread **threads = g_new0(GThread *, guests->len);
+    g_autofree GThread **threads = g_new(GThread *, guests->len);
     for (unsigned i = 0; i < guests->len; i++) {
         Guest *guest = &g_array_index(guests, Guest, i);
         if (i + 1 < guests->len)

@@ -114,7 +114,7 @@ ireko_identity_order_to_text(const GPtrArray *order)
 char *
 ireko_identity_order_at(int64_t time_us, const char *words)
 {
-    GString *out = g_string_new(NULL);
+    GString *out = g_string_sized_new(NUMBER_MAX + 2 + strlen(words));
     put_number(out, ' ', (uint64_t)time_us);
     g_string_append(out, words);
     return g_string_free(out, FALSE);
@@ -172,7 +172,7 @@ take_text(Reader *reader, const char *what, size_t len)
     const char *word = take(reader, " ", what);
     if (strlen(word) > len)
         refuse(reader, what);
-    return strcmp(word, NOTHING) == 0 ? NULL : g_strndup(word, len);
+    return strcmp(word, NOTHING) == 0 ? NULL : g_strdup(word);
 }
 
 static uint64_t
@@ -327,8 +327,12 @@ begin_reading(const char *text, char **ret_copy)
 static void
 check_id(Reader *reader, const char *what, const char *id, size_t len)
 {
-    if (id == NULL || strlen(id) != len || strspn(id, "0123456789abcdef-") != len)
+    if (id == NULL || strlen(id) != len)
         refuse(reader, what);
+    for (const char *c = id; c != NULL && *c != '\0'; c++) {
+        if (*c != '-' && (!g_ascii_isxdigit(*c) || g_ascii_isupper(*c)))
+            refuse(reader, what);
+    }
 }
 
 /* An order has all of it, but for two that go together. */

@@ -23,8 +23,8 @@ free_card(void *card)
 IrekoIdentity *
 ireko_identity_new(void)
 {
-    IrekoIdentity *identity = g_new0(IrekoIdentity, 1);
-    identity->cards = g_ptr_array_new_with_free_func(free_card);
+    IrekoIdentity *identity = g_new(IrekoIdentity, 1);
+    *identity = (IrekoIdentity){.cards = g_ptr_array_new_with_free_func(free_card)};
     return identity;
 }
 
