@@ -419,9 +419,13 @@ start(void (*run)(void))
     _exit(127);
 }
 
+/* What the C library and GLib do for speed is more code that a clone has to translate
+ * (docs/design/boot.md): restartable sequences, and an allocator beside malloc. */
 static void
 run_agent(void)
 {
+    (void)setenv("GLIBC_TUNABLES", "glibc.pthread.rseq=0", 1);
+    (void)setenv("G_SLICE", "always-malloc", 1);
     (void)execl("/usr/bin/ireko", "ireko", "agent", NULL);
     say("cannot start", "/usr/bin/ireko");
 }
