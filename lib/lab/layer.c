@@ -245,8 +245,8 @@ run_guests(IrekoTask *task, IrekoVm *vm, IrekoAgent *agent)
         pace = ireko_layer_pace(IREKO_ACCEL_KVM, pace, 1);
     int64_t silence_ms =
         (int64_t)(ireko_patience_seconds(IREKO_START_SECONDS + HELLO_SECONDS, pace) * 1000);
-    g_autoptr(json_t) spec =
-        ireko_spec_to_json(node, layer->id, task->pace, layer->start && layer->snapshot == NULL);
+    g_autoptr(json_t) spec = ireko_spec_to_json(node, layer->id, ireko_patience_inside(task->pace),
+                                                layer->start && layer->snapshot == NULL);
     if (ireko_agent_run(agent, spec, silence_ms, pass_on, task, &error))
         return;
     g_autofree char *message =

@@ -108,6 +108,11 @@ ireko_patience_seconds(unsigned seconds, unsigned pace);
 IrekoDeadline
 ireko_patience(unsigned seconds, unsigned pace);
 
+/* PACE as a layer inside is told it, which does not have that environment; not shorter than PACE.
+ */
+unsigned
+ireko_patience_inside(unsigned pace);
+
 /* The engine that this process uses: QEMU; where IREKO_ENGINE=fake is in the environment (tests),
  * the fake one. */
 const IrekoEngine *

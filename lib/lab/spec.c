@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define PACE_MAX     100000 /* a nest of the greatest depth under TCG is below it */
+#define PACE_MAX     100000000 /* of the deepest nest under TCG with the greatest patience is less */
 #define PATH_MAX_LEN ((size_t)65 * IREKO_PATH_DEPTH_MAX)
 #define ID_MAX_LEN   ((size_t)64)
 

@@ -54,13 +54,24 @@ ireko_layer_pace(IrekoAccel accel, unsigned outer, unsigned level)
 }
 
 /* IREKO_PATIENCE stretches every wait for a machine: "3" on a crowded host, "0.1" in tests. */
-double
-ireko_patience_seconds(unsigned seconds, unsigned pace)
+static double
+patience(void)
 {
     const char *text = g_getenv("IREKO_PATIENCE");
     double stretch = text != NULL ? g_ascii_strtod(text, NULL) : 1;
-    return (double)seconds * pace *
-           (stretch >= PATIENCE_LEAST && stretch <= PATIENCE_MOST ? stretch : 1);
+    return stretch >= PATIENCE_LEAST && stretch <= PATIENCE_MOST ? stretch : 1;
+}
+
+double
+ireko_patience_seconds(unsigned seconds, unsigned pace)
+{
+    return (double)seconds * pace * patience();
+}
+
+unsigned
+ireko_patience_inside(unsigned pace)
+{
+    return (unsigned)(pace * MAX(patience(), 1));
 }
 
 IrekoDeadline

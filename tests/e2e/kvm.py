@@ -17,14 +17,15 @@ from workshop import UP_SECONDS, shared_place, up, why_not
 
 HOST = "host"
 FOLDER = "/tmp/there"
+PATIENCE = "IREKO_PATIENCE=4"  # nobody tells that ireko that its KVM is emulated
 LOOKS = 12
 WORK = "echo at work; while :; do i=0; while [ $i -lt 500 ]; do i=$((i + 1)); done; usleep 5000; done"
 
 
 def inside(place, *words, expect=0):
     """Runs the ireko of the host."""
-    return place.ireko("exec", HOST, "--", "env", f"IREKO_HOME={FOLDER}/home", "ireko", *words, expect=expect,
-                       timeout=UP_SECONDS)
+    return place.ireko("exec", HOST, "--", "env", f"IREKO_HOME={FOLDER}/home", PATIENCE, "ireko", *words,
+                       expect=expect, timeout=UP_SECONDS)
 
 
 def carry(place, *labs):

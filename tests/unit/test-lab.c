@@ -8,6 +8,7 @@
 #include "base/file.h"
 #include "lab/drives.h"
 #include "lab/labfile.h"
+#include "lab/layer.h"
 #include "lab/made.h"
 #include "lab/record.h"
 #include "lab/spec.h"
@@ -293,6 +294,28 @@ test_spec_comes_back(void)
     }
 }
 
+static void
+test_patience_is_handed_on(void)
+{
+    static const struct {
+        const char *patience;
+        unsigned pace, inside;
+    } rows[] = {{NULL, 12, 12},  {"3", 12, 36}, {"1.5", 1, 1}, {"1.5", 2, 3},
+                {"0.1", 12, 12}, {"0", 12, 12}, {"x", 12, 12}, {"1e9", 12, 12}};
+    g_autofree char *before = g_strdup(g_getenv("IREKO_PATIENCE"));
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        if (rows[i].patience != NULL)
+            (void)g_setenv("IREKO_PATIENCE", rows[i].patience, TRUE);
+        else
+            g_unsetenv("IREKO_PATIENCE");
+        g_assert_cmpuint(ireko_patience_inside(rows[i].pace), ==, rows[i].inside);
+    }
+    if (before != NULL)
+        (void)g_setenv("IREKO_PATIENCE", before, TRUE);
+    else
+        g_unsetenv("IREKO_PATIENCE");
+}
+
 /* ---- disks ---- */
 
 static void
@@ -558,6 +581,7 @@ main(int argc, char **argv)
     g_test_add_func("/lab/bad trees are refused", test_bad_trees_are_refused);
     g_test_add_func("/lab/each layer's machines fit into it", test_what_fits);
     g_test_add_func("/lab/what a layer is told comes back", test_spec_comes_back);
+    g_test_add_func("/lab/layers-inside-wait-longer-too-never-shorter", test_patience_is_handed_on);
     add("a disk is what its bytes say", test_drives);
     add("QEMU takes a disk that was made for what it is", test_made_disks);
     add("a disk that was made keeps its bytes", test_a_made_disk_keeps_its_bytes);
