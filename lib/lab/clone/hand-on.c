@@ -33,7 +33,7 @@ typedef struct {
     char *words;        /* for it and what is inside it */
     const char *folder; /* of all guests */
     Line *line;         /* NULL: none is open */
-    bool kept;          /* it is not the guest's but of the lines */
+    bool kept;          /* the lines own it */
     char *answer;       /* or NULL with */
     GError *error;
 } Guest;
