@@ -18,6 +18,7 @@ from workshop import UP_SECONDS, shared_place, up, why_not
 HOST = "host"
 FOLDER = "/tmp/there"
 PATIENCE = "IREKO_PATIENCE=4"  # nobody tells that ireko that its KVM is emulated
+TRIES = 5  # on a slow host every other one stands still
 LOOKS = 12
 WORK = "echo at work; while :; do i=0; while [ $i -lt 500 ]; do i=$((i + 1)); done; usleep 5000; done"
 
@@ -92,7 +93,7 @@ def test_kvm(place):
     try:
         place.ireko("run", "--detach", vmx, timeout=UP_SECONDS)
         carry(place, nested, leaves)
-        nest = json.loads(up(place, f"{FOLDER}/nested", "--json",
+        nest = json.loads(up(place, f"{FOLDER}/nested", "--json", tries=TRIES,
                              run=lambda *words: inside(place, *words, expect=None)).stdout)
         check_contract(nest)
         assert nest["ok"] and nest["accel"] == "kvm", nest

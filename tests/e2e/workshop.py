@@ -25,14 +25,14 @@ MERGED_PAGES = 4096  # 41,000 were
 # QEMU 7.2's TCG now and then leaves a guest of nested guests standing on a busy machine, and ends it
 # now and then (docs/design/boot.md). ireko says so at its deadline; that is what these words are. A
 # nest that comes up at the second try has still to prove all that it promised.
-EMULATOR_FAULT = re.compile("did not answer within|process ended|hung up|no answer in time")
+EMULATOR_FAULT = re.compile("(did not answer within|process ended|hung up|no answer in time)[^\"\\n]*")
 os.environ.setdefault("IREKO_PATIENCE", "0.5")
 
 
-def up(place, *words, expect=0, run=None):
+def up(place, *words, expect=0, run=None, tries=UP_TRIES):
     """RUN: runs ireko, somewhere else than here."""
     run = run or (lambda *all_words: place.ireko(*all_words, expect=None, timeout=UP_SECONDS))
-    for left in reversed(range(UP_TRIES)):
+    for left in reversed(range(tries)):
         done = run("up", *words)
         if done.returncode == expect or left == 0 or not EMULATOR_FAULT.search(done.stdout):
             break
