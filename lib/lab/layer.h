@@ -108,8 +108,8 @@ ireko_patience_seconds(unsigned seconds, unsigned pace);
 IrekoDeadline
 ireko_patience(unsigned seconds, unsigned pace);
 
-/* PACE as a layer inside is told it, which does not have that environment; not shorter than PACE.
- */
+/* PACE as a layer inside is told it, which does not have that environment; not shorter than PACE,
+ * and at most IREKO_SPEC_PACE_MAX. */
 unsigned
 ireko_patience_inside(unsigned pace);
 

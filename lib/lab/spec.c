@@ -8,7 +8,6 @@
 #include "base/json.h"
 #include "base/text.h"
 
-#define PACE_MAX     100000000 /* of the deepest nest under TCG with the greatest patience is less */
 #define PATH_MAX_LEN ((size_t)65 * IREKO_PATH_DEPTH_MAX)
 #define ID_MAX_LEN   ((size_t)64)
 
@@ -33,7 +32,7 @@ ireko_spec_from_json(const json_t *object, GError **error)
     spec->id = ireko_json_text(&reader, "id", ID_MAX_LEN);
     g_autofree char *above = ireko_json_text(&reader, "above", PATH_MAX_LEN);
     unsigned level = (unsigned)ireko_json_count(&reader, "level", IREKO_PATH_DEPTH_MAX);
-    spec->pace = (unsigned)ireko_json_count(&reader, "pace", PACE_MAX);
+    spec->pace = (unsigned)ireko_json_count(&reader, "pace", IREKO_SPEC_PACE_MAX);
     spec->start = ireko_json_bool(&reader, "start");
     const json_t *self = ireko_json_list(&reader, "self", 1);
     if (!ireko_json_reader_end(&reader, error))

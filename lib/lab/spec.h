@@ -7,6 +7,9 @@
 
 G_BEGIN_DECLS
 
+/* A nest of the greatest depth under TCG is below it. */
+#define IREKO_SPEC_PACE_MAX 100000
+
 typedef struct {
     IrekoNode *self; /* the machine that the layer is, with its guests */
     char *id;        /* of the lab */

@@ -8,6 +8,7 @@
 
 #include "lab/drives.h"
 #include "lab/layer.h"
+#include "lab/spec.h"
 
 /* Booting under TCG takes some six times as long as on bare KVM; each further layer about twice as
  * long as the one around it (estimates, on the generous side). */
@@ -71,7 +72,7 @@ ireko_patience_seconds(unsigned seconds, unsigned pace)
 unsigned
 ireko_patience_inside(unsigned pace)
 {
-    return (unsigned)(pace * MAX(patience(), 1));
+    return (unsigned)MIN(pace * MAX(patience(), 1), IREKO_SPEC_PACE_MAX);
 }
 
 IrekoDeadline

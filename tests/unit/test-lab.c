@@ -300,8 +300,9 @@ test_patience_is_handed_on(void)
     static const struct {
         const char *patience;
         unsigned pace, inside;
-    } rows[] = {{NULL, 12, 12},  {"3", 12, 36}, {"1.5", 1, 1}, {"1.5", 2, 3},
-                {"0.1", 12, 12}, {"0", 12, 12}, {"x", 12, 12}, {"1e9", 12, 12}};
+    } rows[] = {{NULL, 12, 12},         {"3", 12, 36},   {"1.5", 1, 1},
+                {"1.5", 2, 3},          {"0.1", 12, 12}, {"0", 12, 12},
+                {"1000", 1536, 100000}, {"x", 12, 12},   {"1e9", 12, 12}};
     g_autofree char *before = g_strdup(g_getenv("IREKO_PATIENCE"));
     for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
         if (rows[i].patience != NULL)

@@ -1,7 +1,7 @@
 /* lab/clone/identity-text.c - orders and answers as words (identity.h).
  *
- * No printf, no scanf, no list of pointers: what an agent calls here TCG translates in every clone,
- * at every layer. */
+ * No printf, no scanf, no list of pointers, nothing zeroed or grown by malloc (g_new0): what an
+ * agent calls here TCG translates in every clone, at every layer. */
 #include <string.h>
 
 #include <ireko/report.h>
